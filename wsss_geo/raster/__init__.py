@@ -1,0 +1,1 @@
+"""Rasters: the pixel grid, reading windows of any raster, matching bands, writing cloud optimised GeoTIFFs."""

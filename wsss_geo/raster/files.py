@@ -1,0 +1,79 @@
+"""Opening rasters: one place that knows GDAL's errors and its noise, and turns failures into sentences."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import warnings
+from collections.abc import Iterator
+from typing import Any
+
+import rasterio
+from rasterio._err import CPLE_BaseError
+from rasterio.errors import NotGeoreferencedWarning, RasterioError
+
+from wsss_geo.errors import InputError
+
+#: Everything rasterio raises when GDAL fails.
+GDAL_ERRORS = (RasterioError, CPLE_BaseError)
+
+# A raster without georeference is no news: whoever cares is told by RasterInfo. Set once, because the filters of the
+# warnings module belong to the process and temporary ones are not safe with threads.
+warnings.filterwarnings("ignore", category=NotGeoreferencedWarning)
+
+_SUBDATASET = re.compile(r"[A-Z][A-Za-z0-9_]{2,}:")
+
+
+def is_local(path: str) -> bool:
+    """Whether ``path`` names a file of this machine: no URL, no ``/vsi...``, no ``DRIVER:...``, no inline VRT."""
+    return not ("://" in path or path.startswith(("/vsi", "<")) or _SUBDATASET.match(path))
+
+
+def open_raster(path: str, overview: int | None = None) -> Any:
+    """Open ``path`` with GDAL, or its overview ``overview`` (0 is the finest). The handle serves one thread.
+
+    Raises InputError when it does not exist, is not a raster, or has no bands.
+    """
+    if is_local(path) and not os.path.exists(path):
+        raise InputError(path, "no such file", "give the path of a raster")
+    options = {} if overview is None else {"overview_level": overview}
+    try:
+        dataset = rasterio.open(path, sharing=False, **options)
+    except (*GDAL_ERRORS, OSError, TypeError) as error:
+        raise _not_a_raster(path, error) from error
+    if dataset.count == 0:
+        parts = list(dataset.subdatasets)
+        dataset.close()
+        hint = f"name one of its parts, such as {parts[0]}" if parts else "give a raster such as a GeoTIFF"
+        raise InputError(path, "has no bands", hint)
+    return dataset
+
+
+def _not_a_raster(path: str, error: Exception) -> InputError:
+    if not is_local(path):
+        return InputError(path, f"cannot be opened ({reason(error)})", "check the address and the access rights")
+    if os.path.isdir(path):
+        return InputError(path, "is a folder, not a raster", "give a raster file such as a GeoTIFF")
+    if not os.access(path, os.R_OK):
+        return InputError(path, "may not be read", "check the permissions of the file")
+    if os.path.getsize(path) == 0:
+        return InputError(path, "is empty", "copy or download the file again")
+    return InputError(path, f"is not a raster that GDAL can open ({reason(error)})", "give a GeoTIFF, VRT or the like")
+
+
+def reason(error: BaseException) -> str:
+    """Return what GDAL said at the root of ``error``, in one line."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    return " ".join(str(error).split()).rstrip(".") or type(error).__name__
+
+
+@contextlib.contextmanager
+def reading(path: str) -> Iterator[None]:
+    """Turn a failed read of pixels into an InputError."""
+    try:
+        yield
+    except GDAL_ERRORS as error:
+        hint = "the file is damaged or incomplete, copy it again" if is_local(path) else "check the connection"
+        raise InputError(path, f"pixels cannot be read ({reason(error)})", hint) from error
