@@ -1,0 +1,1 @@
+"""Prediction: rasters of any size through a model, in bounded memory."""

@@ -1,0 +1,138 @@
+"""From blended scores on the token grid to mask pixels: bilinear interpolation and arg-max, done lazily.
+
+Bilinear interpolation is a convex combination: where the four tokens around a cell agree on the winner, it wins at
+every pixel of the cell, so only mixed cells are interpolated. Weights and scores are whole numbers, so this shortcut
+gives exactly what interpolating everything would; ties go to the first channel in both.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wsss_geo.classes import IGNORE
+from wsss_geo.inference.accumulator import SCALE
+from wsss_geo.inference.layout import Taps
+from wsss_geo.vector.compiled import compiled
+
+
+@dataclass(frozen=True)
+class Decoded:
+    """``mask`` uint8 [h, w] of class ids, 255 without data; ``confidence`` uint8 [h, w] or None; ``counts`` int64 [h, C].
+
+    Confidence is the interpolated score of the winner, 1..255 for 0..1; 0 means no data.
+    """
+
+    mask: NDArray[np.uint8]
+    confidence: NDArray[np.uint8] | None
+    counts: NDArray[np.int64]
+
+
+def decode(
+    scores: NDArray[np.uint16],
+    alive: NDArray[np.bool_],
+    valid: NDArray[np.bool_] | None,
+    rows: Taps,
+    cols: Taps,
+    first_token: int,
+    ids: NDArray[np.uint8],
+    threshold: float = 0.0,
+    with_confidence: bool = False,
+) -> Decoded:
+    """Decode mask pixels ``rows`` x ``cols``.
+
+    ``scores`` [T, tokens, C] in 0..SCALE hold the token rows from ``first_token``; tokens that are not ``alive``
+    [T, tokens] take no part: their share goes to the others. ``valid`` bool [h, w] says which pixels have data (None:
+    all). ``ids`` uint8 [C] are the mask values. Winners below ``threshold`` (0..1) become 255.
+    """
+    height, width = len(rows.lower), len(cols.lower)
+    mask = np.empty((height, width), np.uint8)
+    confidence = np.zeros((height, width) if with_confidence else (0, 0), np.uint8)
+    counts = np.zeros((height, len(ids)), np.int64)
+    label = np.where(alive, scores.argmax(axis=2), -1).astype(np.int32)
+    edges = np.flatnonzero(np.diff(cols.lower, prepend=-1, append=-1)).astype(np.int64)
+    every = np.ones((0, 0), np.bool_) if valid is None else valid
+    _fill(
+        scores, alive, label, every, rows.lower - first_token, rows.upper_weight, rows.steps,
+        cols.lower, cols.upper_weight, cols.steps, edges, ids, threshold, mask, confidence, counts,
+    )  # fmt: skip
+    return Decoded(mask, confidence if with_confidence else None, counts)
+
+
+@compiled
+def _fill(
+    scores, alive, label, valid, row_lower, row_weight, row_steps,
+    col_lower, col_weight, col_steps, edges, ids, threshold, mask, confidence, counts,
+):  # fmt: skip  # type: ignore[no-untyped-def]
+    """Fill ``mask``, ``confidence`` and ``counts``; ``edges`` are the pixels at which a new cell starts."""
+    all_valid = valid.size == 0
+    with_confidence = confidence.size > 0
+    need_value = with_confidence or threshold > 0
+    last_row, last_col = scores.shape[0] - 1, scores.shape[1] - 1
+    classes = scores.shape[2]
+    left, right = np.empty(classes, np.int64), np.empty(classes, np.int64)
+    for y in range(mask.shape[0]):
+        above = row_lower[y]
+        below = min(above + 1, last_row)
+        weight_below = row_weight[y]
+        weight_above = row_steps - weight_below
+        for cell in range(len(edges) - 1):
+            begin, end = edges[cell], edges[cell + 1]
+            a = col_lower[begin]
+            b = min(a + 1, last_col)
+            winner = label[above, a]
+            agreed = winner >= 0 and label[above, b] == winner
+            if weight_below > 0:
+                agreed = agreed and label[below, a] == winner and label[below, b] == winner
+            if agreed and not need_value:
+                value = ids[winner]
+                if all_valid:
+                    for x in range(begin, end):
+                        mask[y, x] = value
+                    counts[y, winner] += end - begin
+                else:
+                    for x in range(begin, end):
+                        if valid[y, x]:
+                            mask[y, x] = value
+                            counts[y, winner] += 1
+                        else:
+                            mask[y, x] = IGNORE
+                continue
+            share_a = weight_above * alive[above, a] + weight_below * alive[below, a]
+            share_b = weight_above * alive[above, b] + weight_below * alive[below, b]
+            first, stop = (winner, winner + 1) if agreed else (0, classes)
+            for k in range(first, stop):
+                left[k] = (
+                    np.int64(scores[above, a, k]) * weight_above * alive[above, a]
+                    + np.int64(scores[below, a, k]) * weight_below * alive[below, a]
+                )
+                right[k] = (
+                    np.int64(scores[above, b, k]) * weight_above * alive[above, b]
+                    + np.int64(scores[below, b, k]) * weight_below * alive[below, b]
+                )
+            for x in range(begin, end):
+                to_right = col_weight[x]
+                to_left = col_steps - to_right
+                total = share_a * to_left + share_b * to_right
+                if total == 0 or not (all_valid or valid[y, x]):
+                    mask[y, x] = IGNORE
+                    continue
+                best, best_value = first, left[first] * to_left + right[first] * to_right
+                for k in range(first + 1, stop):
+                    value_k = left[k] * to_left + right[k] * to_right
+                    if value_k > best_value:
+                        best, best_value = k, value_k
+                if need_value:
+                    score = best_value / (total * SCALE)
+                    if score < threshold:
+                        mask[y, x] = IGNORE
+                    else:
+                        mask[y, x] = ids[best]
+                        counts[y, best] += 1
+                    if with_confidence:
+                        confidence[y, x] = max(1, int(score * 255 + 0.5))
+                else:
+                    mask[y, x] = ids[best]
+                    counts[y, best] += 1

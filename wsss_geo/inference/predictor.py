@@ -1,0 +1,116 @@
+"""Runs a network on batches of windows and returns whole-numbered scores on the token grid."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from wsss_geo.errors import EnvironmentFault, ModelError
+from wsss_geo.inference.accumulator import SCALE
+from wsss_geo.inference.batches import Batch
+from wsss_geo.raster.normalisation import Normalisation
+
+_FLIPS: tuple[tuple[int, ...], ...] = ((), (3,), (2,), (2, 3))
+
+
+class TokenModel(Protocol):
+    """What is asked of a network."""
+
+    @property
+    def patch(self) -> int:
+        """Pixels of a token along an axis."""
+
+    def predict(self, image01: Tensor, scores: str = ..., with_cam: bool = ...) -> tuple[Tensor, Tensor | None]:
+        """Return probabilities [B, C, h, w] on the token grid and, if asked for, class activation maps [B, K, h, w]."""
+
+
+class Predictor:
+    """From raster values of a batch to scores; halves the batch where the accelerator's memory is too small."""
+
+    def __init__(
+        self,
+        model: TokenModel,
+        normalisation: Normalisation,
+        device: str | torch.device = "cpu",
+        scores: str = "decoder",
+        with_cam: bool = False,
+        flips: bool = False,
+        name: str = "model",
+    ) -> None:
+        self._model = model
+        self._device = torch.device(device)
+        self._scores, self._with_cam = scores, with_cam
+        self._flips = _FLIPS if flips else _FLIPS[:1]
+        self._name = name
+        low = torch.tensor(normalisation.low, dtype=torch.float32)
+        span = (torch.tensor(normalisation.high, dtype=torch.float32) - low).clamp(min=1e-12)
+        self._low, self._span, self._mean = (
+            t.reshape(1, -1, 1, 1).to(self._device)
+            for t in (low, span, torch.tensor(normalisation.mean, dtype=torch.float32))
+        )
+        self.limit: int | None = None
+        """Windows that fit in the accelerator's memory, once it has been found too small."""
+
+    def __call__(self, batch: Batch) -> NDArray[np.uint16]:
+        """Return scores [B, n, n, C + K] in 0..SCALE: C probabilities, then K class activation maps if asked for.
+
+        Raises ModelError when the network's answer has the wrong shape or is not a number, EnvironmentFault when not
+        even one window fits in memory.
+        """
+        done, found = 0, []
+        while done < len(batch.pixels):
+            count = min(self.limit or len(batch.pixels), len(batch.pixels) - done)
+            part = slice(done, done + count)
+            try:
+                found.append(self._run(batch.pixels[part], None if batch.valid is None else batch.valid[part]))
+            except torch.OutOfMemoryError as error:
+                if count == 1:
+                    raise EnvironmentFault(
+                        f"not even one window fits in the memory of {self._device}", "use --device cpu"
+                    ) from error
+                self.limit = count // 2
+                torch.cuda.empty_cache()
+            else:
+                done += count
+        return found[0] if len(found) == 1 else np.concatenate(found)
+
+    @torch.inference_mode()
+    def _run(self, pixels: NDArray[Any], valid: NDArray[np.bool_] | None) -> NDArray[np.uint16]:
+        image = self._image(pixels, valid)
+        total: Tensor | None = None
+        for flip in self._flips:
+            maps = self._maps(image.flip(flip) if flip else image)
+            maps = maps.flip(flip) if flip else maps
+            total = maps if total is None else total + maps
+        assert total is not None
+        count = len(self._flips)
+        mean = (total + count // 2).div(count, rounding_mode="floor") if count > 1 else total
+        return mean.permute(0, 2, 3, 1).cpu().numpy().astype(np.uint16)
+
+    def _maps(self, image: Tensor) -> Tensor:
+        """Return all maps of one batch as int32 [B, C + K, n, n] in 0..SCALE."""
+        with torch.autocast(self._device.type, torch.bfloat16, enabled=self._device.type == "cuda"):
+            probabilities, cam = self._model.predict(image, scores=self._scores, with_cam=self._with_cam)
+        maps = probabilities.float() if cam is None else torch.cat([probabilities.float(), cam.float()], dim=1)
+        expected = tuple(side // self._model.patch for side in image.shape[2:])
+        if maps.shape[0] != image.shape[0] or tuple(maps.shape[2:]) != expected:
+            raise ModelError(self._name, f"gives maps of shape {tuple(maps.shape)} for {expected} tokens", "train again")
+        if not bool(torch.isfinite(maps).all()):
+            raise ModelError(self._name, "gives scores that are not numbers", "its weights are damaged, train again")
+        return (maps.clamp(0, 1) * SCALE).round().to(torch.int32)
+
+    def _image(self, pixels: NDArray[Any], valid: NDArray[np.bool_] | None) -> Tensor:
+        """Stretch to 0..1 as in training; pixels without data become the mean of the training data."""
+        if pixels.dtype not in (np.uint8, np.int16, np.float32):
+            pixels = pixels.astype(np.float32)
+        image = torch.from_numpy(pixels).to(self._device).float()
+        if pixels.dtype == np.float32:
+            image = torch.nan_to_num(image, nan=0.0)
+        image = image.sub(self._low).div_(self._span).clamp_(0, 1)
+        if valid is not None:
+            image = torch.where(torch.from_numpy(valid).to(self._device)[:, None], image, self._mean)
+        return image
