@@ -1,0 +1,1 @@
+"""Tile sets: tiles, their tags, and how training sees them."""

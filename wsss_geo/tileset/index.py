@@ -1,0 +1,170 @@
+"""The tile set on disk: a folder with ``index.parquet``, ``classes.json`` and ``tileset.json``."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wsss_geo.classes import ClassScheme, read_classes, write_classes
+from wsss_geo.errors import InputError
+from wsss_geo.raster.normalisation import Normalisation
+
+INDEX = "index.parquet"
+CLASSES = "classes.json"
+FACTS = "tileset.json"
+COLUMNS = (
+    "tile_id", "source", "row_off", "col_off", "height", "width", "tags", "tagged", "scene_id", "split", "mask", "gsd",
+    "geometry",
+)  # fmt: skip
+#: CRS of the index: rasters may differ in theirs.
+INDEX_CRS = "EPSG:4326"
+_FORMAT = 1
+
+
+@dataclass(frozen=True)
+class TileSet:
+    """Tiles, their tags and what is needed to read them.
+
+    ``tiles`` is a GeoDataFrame with the columns ``COLUMNS``; geometries are footprints in longitude and latitude.
+    ``source`` and ``mask`` are relative to ``root``. ``size`` is the side of the largest tile in pixels, ``gsd`` the
+    median ground sample distance in metres. ``resampled_gsd`` is the grid the windows count on, None for the
+    raster's own. ``bands`` count from 1 in the rasters the set was made of; with ``materialized``, tiles are files of their
+    own that hold just these bands.
+    """
+
+    root: Path
+    scheme: ClassScheme
+    tiles: Any
+    normalisation: Normalisation
+    bands: tuple[int, ...]
+    band_names: tuple[str, ...]
+    size: int
+    gsd: float | None
+    resampled_gsd: float | None = None
+    seed: int = 0
+    materialized: bool = False
+
+    def __len__(self) -> int:
+        return len(self.tiles)
+
+    def of_split(self, split: str) -> Any:
+        """The rows of one split, in order of the index; ``all`` gives every row."""
+        return self.tiles if split == "all" else self.tiles[self.tiles["split"] == split]
+
+    def tags_matrix(self, rows: Any = None) -> NDArray[np.float32]:
+        """Tags as float32 [n, K], K the taggable classes in channel order; untagged tiles are zero."""
+        rows = self.tiles if rows is None else rows
+        place = {n: i for i, n in enumerate(self.scheme.taggable)}
+        matrix = np.zeros((len(rows), len(place)), dtype=np.float32)
+        for i, names in enumerate(rows["tags"]):
+            for name in names:
+                if name in place:
+                    matrix[i, place[name]] = 1.0
+        return matrix
+
+    def path(self, relative: str) -> Path:
+        """Full path of a ``source`` or ``mask``."""
+        return self.root / relative
+
+    def facts(self) -> dict[str, Any]:
+        """What ``tileset.json`` holds."""
+        return {
+            "format": _FORMAT,
+            "size": self.size,
+            "gsd": self.gsd,
+            "resampled_gsd": self.resampled_gsd,
+            "bands": list(self.bands),
+            "band_names": list(self.band_names),
+            "seed": self.seed,
+            "materialized": self.materialized,
+            "normalisation": self.normalisation.to_json(),
+        }
+
+
+def is_tileset(folder: Path) -> bool:
+    """Whether ``folder`` is a tile set that this package wrote."""
+    return all((folder / name).is_file() for name in (INDEX, CLASSES, FACTS))
+
+
+def relative_path(path: Path, folder: Path) -> str:
+    """``path`` as seen from ``folder``, with forward slashes; absolute where they lie on different drives."""
+    try:
+        return Path(os.path.relpath(path, folder)).as_posix()
+    except ValueError:
+        return Path(os.path.abspath(path)).as_posix()
+
+
+def write_tileset(tileset: TileSet, folder: Path) -> None:
+    """Write the files of ``tileset`` into the existing ``folder``."""
+    tiles = tileset.tiles[list(COLUMNS)].reset_index(drop=True)
+    tiles = tiles.astype({c: "int32" for c in ("row_off", "col_off", "height", "width")})
+    tiles.to_parquet(folder / INDEX, index=False)
+    write_classes(tileset.scheme, folder / CLASSES)
+    (folder / FACTS).write_text(json.dumps(tileset.facts(), indent=2) + "\n", encoding="utf-8")
+
+
+def read_tileset(folder: Path | str) -> TileSet:
+    """Read a tile set. Raises InputError when the folder is none or its files are damaged."""
+    root = Path(folder)
+    if not root.exists():
+        raise InputError(root, "no such folder", "make a tile set with: wsss-geo tile")
+    missing = [name for name in (INDEX, CLASSES, FACTS) if not (root / name).is_file()]
+    if missing:
+        raise InputError(root, f"is not a tile set ({', '.join(missing)} missing)", "make one with: wsss-geo tile")
+    tiles, scheme = _read_index(root / INDEX), read_classes(root / CLASSES)
+    try:
+        facts = json.loads((root / FACTS).read_text(encoding="utf-8"))
+        if facts["format"] > _FORMAT:
+            raise InputError(root / FACTS, f"tile set format {facts['format']} is newer", "update wsss-geo")
+        found = _from_facts(root, scheme, tiles, facts)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        if isinstance(error, InputError):
+            raise
+        raise InputError(root / FACTS, f"damaged ({error!r})", "make the tile set again") from None
+    if len(found.normalisation.low) != len(found.bands):
+        raise InputError(root / FACTS, "damaged (bands and normalisation differ)", "make the tile set again")
+    known = set(scheme.names)
+    strange = sorted({str(n) for names in tiles["tags"] for n in names} - known)
+    if strange:
+        raise InputError(root / INDEX, f"tags {', '.join(strange[:5])} are not in {CLASSES}", "make the tile set again")
+    return found
+
+
+def _from_facts(root: Path, scheme: ClassScheme, tiles: Any, facts: Mapping[str, Any]) -> TileSet:
+    return TileSet(
+        root,
+        scheme,
+        tiles,
+        Normalisation.from_json(facts["normalisation"]),
+        tuple(int(b) for b in facts["bands"]),
+        tuple(str(n) for n in facts["band_names"]),
+        int(facts["size"]),
+        None if facts["gsd"] is None else float(facts["gsd"]),
+        None if facts["resampled_gsd"] is None else float(facts["resampled_gsd"]),
+        int(facts["seed"]),
+        bool(facts["materialized"]),
+    )
+
+
+def _read_index(path: Path) -> Any:
+    import geopandas
+    import pyarrow
+
+    try:
+        tiles = geopandas.read_parquet(path)
+    except (OSError, ValueError, KeyError, TypeError, pyarrow.ArrowException) as error:
+        said = " ".join(str(error).split())[:120]
+        raise InputError(path, f"damaged or not a GeoParquet file ({said})", "make the tile set again") from None
+    missing = [c for c in COLUMNS if c not in tiles.columns]
+    if missing:
+        raise InputError(path, f"column {', '.join(missing)} missing", "make the tile set again")
+    if tiles.empty:
+        raise InputError(path, "has no tiles", "make the tile set again")
+    return tiles

@@ -1,0 +1,94 @@
+"""Tags from masks: a tile takes the classes that cover enough of it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from wsss_geo.classes import IGNORE, ClassScheme
+from wsss_geo.progress import Progress
+from wsss_geo.tileset.cells import Source
+from wsss_geo.tileset.masks import UNKNOWN, MaskReader
+from wsss_geo.tileset.tags import TagTable, find_rasters
+
+#: A tile with more unlabelled pixels than this share stays untagged.
+MOST_UNLABELLED = 0.5
+
+
+def mask_tags(
+    path: Path, sources: Sequence[Source], scheme: ClassScheme, min_area: float, report: Progress
+) -> TagTable:
+    """Derive tags from a mask raster or a folder of masks that are named like the rasters. Raises InputError.
+
+    A class is a tag where it covers at least ``min_area`` of the pixels of the tile (and at least one pixel); tiles
+    of which more than half is unlabelled stay untagged but keep their mask.
+    """
+    found = match_masks(path, sources)
+    tags: dict[str, tuple[str, ...]] = {}
+    masks: dict[str, Path] = {}
+    foreign = seen = 0
+    for done, (source, mask) in enumerate((s, found[s.path]) for s in sources if s.path in found):
+        report.step(done, len(found), mask.name, "masks")
+        with MaskReader(mask, scheme, source.height, source.width) as reader:
+            for tile, window in zip(source.tile_ids, source.windows):
+                counts = np.bincount(reader.read(window).ravel(), minlength=256)
+                pixels = int(counts.sum())
+                foreign, seen = foreign + int(counts[UNKNOWN]), seen + pixels - int(counts[IGNORE])
+                masks[tile] = mask
+                if counts[UNKNOWN] + counts[IGNORE] <= MOST_UNLABELLED * pixels:
+                    least = max(min_area * pixels, 1)
+                    tags[tile] = tuple(n for n, c in zip(scheme.names, counts[: len(scheme)]) if c >= least)
+    if foreign:
+        report.warn(
+            f"{path}: {foreign / seen:.2%} of the mask pixels have a colour or value that is none of the classes "
+            "and are ignored"
+        )
+    missing = [str(s.path) for s in sources if s.path not in found]
+    return TagTable(
+        tags,
+        masks,
+        given=len(sources),
+        missed=len(missing),
+        unmatched=tuple(missing[:5]),
+        expected="masks have the file name of their raster, whatever the suffix",
+    )
+
+
+def match_masks(path: Path, sources: Sequence[Source]) -> dict[Path, Path]:
+    """Find the mask of every source: the file itself, or the one of the same name that lies nearest to it."""
+    if path.is_file():
+        return {s.path: path for s in sources} if len(sources) == 1 else _by_stem([path], sources)
+    return _by_stem(find_rasters(path), sources)
+
+
+def _by_stem(masks: Sequence[Path], sources: Sequence[Source]) -> dict[Path, Path]:
+    own = {s.path.resolve() for s in sources}
+    by_stem: dict[str, list[Path]] = {}
+    for mask in masks:
+        if mask.resolve() not in own:
+            by_stem.setdefault(_stem(mask), []).append(mask)
+    found = {}
+    for source in sources:
+        candidates = by_stem.get(_stem(source.path), [])
+        if candidates:
+            found[source.path] = max(candidates, key=lambda m: _nearness(m, source.path))
+    return found
+
+
+def _stem(path: Path) -> str:
+    """File name without suffix and without the endings that tell a mask from its image."""
+    stem = path.stem
+    for ending in ("_mask", "_truth", "_label", "_labels", "_gt"):
+        stem = stem.removesuffix(ending)
+    return stem
+
+
+def _nearness(mask: Path, image: Path) -> tuple[int, int]:
+    """How many folders two files share: from the root, then from the end."""
+    a, b = Path(os.path.abspath(mask)).parent.parts, Path(os.path.abspath(image)).parent.parts
+    from_root = len(os.path.commonprefix([a, b]))
+    from_end = len(os.path.commonprefix([a[::-1], b[::-1]]))
+    return from_root, from_end

@@ -1,0 +1,1 @@
+"""The tile job: rasters and tags in, tile set out."""

@@ -1,0 +1,155 @@
+"""From paths to sources: find rasters, agree on bands, lay the grid of tiles."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wsss_geo.errors import InputError
+from wsss_geo.jobs import TileJob
+from wsss_geo.progress import Progress
+from wsss_geo.raster.reader import RasterReader
+from wsss_geo.tileset.cells import Source, source_names, tile_windows
+from wsss_geo.tileset.statistics import PER_TILE, SAMPLE, sample_pixels
+from wsss_geo.tileset.tags import RASTER_SUFFIXES, find_rasters
+
+#: A tile with a smaller share of valid pixels than this is dropped.
+LEAST_VALID = 0.5
+
+
+@dataclass(frozen=True)
+class Gathered:
+    """Sources that agree in bands and pixel type."""
+
+    sources: tuple[Source, ...]
+    bands: tuple[int, ...]
+    band_names: tuple[str, ...]
+    eight_bit: bool
+
+
+@dataclass(frozen=True)
+class Scanned:
+    """Sources with only their usable tiles, and the pixel sample of each tile, float32 [C, n], by tile id."""
+
+    sources: tuple[Source, ...]
+    samples: dict[str, NDArray[np.float32]]
+
+
+def raster_paths(job: TileJob) -> list[Path]:
+    """Return the rasters of the job: files as given, folders searched recursively, tags and outputs left out.
+
+    Raises InputError when there are none.
+    """
+    out = Path(os.path.abspath(job.out))
+    left_out = [out, out.with_name(out.name + ".part")]
+    tags = Path(os.path.abspath(job.tags)) if job.tags else None
+    found: list[Path] = []
+    for given in map(Path, job.rasters):
+        if not given.is_dir():
+            found.append(given)
+            continue
+        folder = Path(os.path.abspath(given))
+        barred = [*left_out, *([tags] if tags and tags != folder and tags.is_relative_to(folder) else [])]
+        inside = [p for p in find_rasters(given) if not any(Path(os.path.abspath(p)).is_relative_to(b) for b in barred)]
+        if not inside:
+            raise InputError(given, "no rasters in this folder", f"looked for {', '.join(RASTER_SUFFIXES)}")
+        found += inside
+    return list({os.path.abspath(p): p for p in found}.values())
+
+
+def gather(job: TileJob, report: Progress) -> Gathered:
+    """Describe the rasters and lay out their tiles. Raises InputError where a raster is unfit or they disagree."""
+    paths = raster_paths(job)
+    names = source_names(paths)
+    first = RasterReader(paths[0], job.bands, job.gsd)
+    sources = []
+    smaller = 0
+    for done, (path, name) in enumerate(zip(paths, names)):
+        if done % 50 == 0:
+            report.step(done, len(paths), path.name, "rasters")
+        reader = RasterReader(path, job.bands, job.gsd)
+        if len(reader.bands) != len(first.bands):
+            raise InputError(
+                path, f"has {len(reader.bands)} bands, {first.path} has {len(first.bands)}", "choose some with --bands"
+            )
+        if reader.dtype != first.dtype:
+            raise InputError(
+                path, f"holds {reader.dtype} pixels, {first.path} {first.dtype}", "convert them to one type"
+            )
+        if job.gsd and reader.info.gsd is None:
+            report.warn(f"{path}: has no georeference, read at its own resolution and not at {job.gsd:g} m")
+        windows = tile_windows(reader.height, reader.width, job.size, job.stride or job.size)
+        smaller += min(reader.height, reader.width) < job.size
+        sources.append(
+            Source(path, name, reader.height, reader.width, reader.transform, reader.crs, reader.gsd, windows)
+        )
+    if smaller:
+        report.info(f"{smaller} of {len(paths)} rasters are smaller than {job.size} px and give tiles of their own size")
+    bands = tuple(first.bands)
+    return Gathered(tuple(sources), bands, band_names(first, bands), first.dtype == np.uint8)
+
+
+def band_names(reader: RasterReader, bands: Sequence[int]) -> tuple[str, ...]:
+    """Name bands by their description, else their colour, else their number."""
+    info = reader.info
+    names = []
+    for band in bands:
+        color = info.colors[band - 1]
+        named = info.descriptions[band - 1].strip() or (color if color not in ("undefined", "gray", "palette") else "")
+        names.append(named or f"band {band}")
+    return tuple(names)
+
+
+def scan(gathered: Gathered, job: TileJob, report: Progress) -> Scanned:
+    """Read every tile once: drop those that are mostly invalid, and sample pixels of the others.
+
+    Raises InputError when a raster cannot be read or nothing is left.
+    """
+    total = sum(len(s.windows) for s in gathered.sources)
+    each = int(np.clip(SAMPLE // max(total, 1), 4, PER_TILE))
+    kept: list[Source] = []
+    samples: dict[str, NDArray[np.float32]] = {}
+    done = dropped = 0
+    for number, source in enumerate(gathered.sources):
+        usable = []
+        for place, (tile_id, (share, sample)) in enumerate(
+            zip(source.tile_ids, _read_tiles(source, gathered.bands, job, each, number))
+        ):
+            if done % 50 == 0:
+                report.step(done, total, source.path.name, "tiles")
+            done += 1
+            usable.append(share >= LEAST_VALID)
+            if usable[place]:
+                samples[tile_id] = sample
+        dropped += len(usable) - sum(usable)
+        kept.append(source.keep(usable))
+    report.step(total, total, "", "tiles")
+    if not samples:
+        raise InputError(
+            gathered.sources[0].path, "no tile has enough valid pixels", "check nodata and masks of the rasters"
+        )
+    if dropped:
+        report.info(f"{dropped} of {total} tiles are more than half nodata and are left out")
+    return Scanned(tuple(replace(s) for s in kept), samples)
+
+
+def _read_tiles(
+    source: Source, bands: Sequence[int], job: TileJob, each: int, number: int
+) -> Iterator[tuple[float, NDArray[np.float32]]]:
+    """Yield the valid share and a pixel sample of every tile."""
+    generator = np.random.default_rng([job.seed, number])
+    with RasterReader(source.path, bands, job.gsd) as reader:
+        for window in source.windows:
+            tile = reader.read(window)
+            yield float(tile.valid.mean()), sample_pixels(tile.pixels, tile.valid, each, generator)
+
+
+def safe_name(tile_id: str) -> str:
+    """A tile id as the name of a file."""
+    return re.sub(r"[^\w.~-]+", "-", tile_id)

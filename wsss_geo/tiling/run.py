@@ -1,0 +1,263 @@
+"""The tile job: cut rasters into tiles, tag them, split them by scene, write the tile set."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wsss_geo.classes import ClassScheme, read_classes
+from wsss_geo.errors import InputError, UsageError
+from wsss_geo.jobs import SPLITS, TileJob, TileResult
+from wsss_geo.outputs import replacing
+from wsss_geo.progress import Progress
+from wsss_geo.record import write_record
+from wsss_geo.tileset.index import TileSet, is_tileset, read_tileset, relative_path, write_tileset
+from wsss_geo.tileset.splits import leaking, scene_block, scene_ids, split_scenes
+from wsss_geo.tileset.statistics import measure
+from wsss_geo.tileset.tags import TagTable, derive_classes, read_tags, settle
+from wsss_geo.tiling.footprints import footprints
+from wsss_geo.tiling.gather import Gathered, Scanned, gather, scan
+from wsss_geo.tiling.materialize import write_chips
+from wsss_geo.tiling.preview import write_preview
+
+
+def run(job: TileJob, report: Progress | None = None) -> TileResult:
+    """Make the tile set ``job.out``. Raises InputError, UsageError or EnvironmentFault; leaves no half tile set.
+
+    Tiles lie on a grid of step ``stride``, the last row and column shifted inward; a raster smaller than a tile
+    gives one of its own extent. Tiles that are more than half nodata are dropped. Scenes (a raster, or a block of one
+    where there are few) go whole into one split, and training tiles that share pixels with a held-out tile are dropped.
+    Memory: one tile, the index, and a sample of a million pixels.
+    """
+    report = report or Progress()
+    out = _checked_out(Path(job.out))
+    started = time.monotonic()
+    scheme = _given_scheme(job)
+    gathered = gather(job, report)
+    if job.scene_block and job.scene_block < job.size:
+        raise UsageError(
+            f"tile.scene_block: {job.scene_block} is smaller than a tile of {job.size} px", "use several tiles"
+        )
+    table = _read_table(job, gathered, scheme, report)
+    found_at = time.monotonic()
+    scheme, tags = _agree(job, table, scheme, report)
+    scanned = scan(gathered, job, report)
+    tiles = _index(job, scanned, table, tags, scheme, report)
+    if not len(tiles):
+        raise InputError(job.rasters[0], "no tile is left", "check size and rasters")
+    train = tiles.loc[tiles["split"] == "train", "tile_id"]
+    samples = np.concatenate([scanned.samples[t] for t in train], axis=1)
+    distances = tiles["gsd"].dropna()
+    tileset = TileSet(
+        out,
+        scheme,
+        tiles,
+        measure(samples, gathered.eight_bit),
+        gathered.bands,
+        gathered.band_names,
+        int(max(tiles["height"].max(), tiles["width"].max())),
+        float(distances.median()) if len(distances) else None,
+        job.gsd,
+        job.seed,
+        job.materialize,
+    )
+    scanned_at = time.monotonic()
+    _write(tileset, report)
+    result = _result(tileset)
+    _tell(result, scheme, job, report)
+    seconds = {
+        "tags": found_at - started,
+        "scan": scanned_at - found_at,
+        "write": time.monotonic() - scanned_at,
+    }
+    inputs = [str(s.path) for s in scanned.sources] + ([job.tags] if job.tags else [])
+    write_record(out.with_name(f"{out.name}.json"), job, result, inputs, seconds)
+    return result
+
+
+def _checked_out(out: Path) -> Path:
+    """The folder to write, absolute. Raises InputError if it would overwrite anything but a tile set."""
+    out = Path(os.path.abspath(out))
+    if out.exists() and not out.is_dir():
+        raise InputError(out, "is a file", "give the name of a new folder")
+    if out.is_dir() and any(out.iterdir()) and not is_tileset(out):
+        raise InputError(out, "is a folder with other things in it", "give the name of a new folder")
+    if not out.parent.is_dir():
+        raise InputError(out.parent, "output folder does not exist", "create it or choose another")
+    if not os.access(out.parent, os.W_OK | os.X_OK):
+        raise InputError(out.parent, "output folder cannot be written", "choose another")
+    return out
+
+
+def _given_scheme(job: TileJob) -> ClassScheme | None:
+    if job.classes is None:
+        return None
+    scheme = read_classes(job.classes)
+    return ClassScheme(scheme.classes, job.background) if job.background else scheme
+
+
+def _read_table(job: TileJob, gathered: Gathered, scheme: ClassScheme | None, report: Progress) -> TagTable | None:
+    if job.tags is None:
+        report.info("no tags given: the tiles stay untagged")
+        return None
+    return read_tags(
+        Path(job.tags), gathered.sources, scheme, attribute=job.field, min_area=job.min_area, report=report
+    )
+
+
+def _agree(
+    job: TileJob, table: TagTable | None, scheme: ClassScheme | None, report: Progress
+) -> tuple[ClassScheme, Mapping[str, tuple[str, ...]]]:
+    """The class scheme and the tags in its terms."""
+    if table is None or job.tags is None:
+        return scheme or ClassScheme.from_names(["untagged"]), {}
+    if scheme is None:
+        if not any(table.tags.values()):
+            raise InputError(job.tags, "all of its tags are empty", "tag some scenes first")
+        scheme = derive_classes(table.tags, job.background)
+    tags = settle(table, scheme, Path(job.tags), job.classes)
+    used = {n for names in tags.values() for n in names}
+    if len(used) < 2 and scheme.background == "none":
+        report.warn(
+            f"{job.tags}: {'only one class' if used else 'no class'} is tagged and there is no background; "
+            "nothing can be told apart, tag another class or use --background explicit"
+        )
+    unused = [n for n in scheme.taggable if n not in used]
+    if unused and used:
+        report.warn(f"{job.tags}: no tile is tagged {', '.join(unused)}")
+    return scheme, tags
+
+
+def _index(
+    job: TileJob,
+    scanned: Scanned,
+    table: TagTable | None,
+    tags: Mapping[str, tuple[str, ...]],
+    scheme: ClassScheme,
+    report: Progress,
+) -> Any:
+    """The rows of the index; ``source`` and ``mask`` are full paths until written."""
+    import geopandas
+    import pandas
+
+    from wsss_geo.tileset.index import COLUMNS, INDEX_CRS
+
+    sources = scanned.sources
+    block = job.scene_block if job.scene_block is not None else scene_block(sources, job.size)
+    masks = table.masks if table else {}
+    rows = []
+    for source in sources:
+        for tile_id, window, scene in zip(source.tile_ids, source.windows, scene_ids(source, block)):
+            names = tags.get(tile_id)
+            mask = masks.get(tile_id)
+            rows.append(
+                (tile_id, os.path.abspath(source.path), window.row_off, window.col_off, window.height, window.width)
+                + (list(names or ()), names is not None, scene, os.path.abspath(mask) if mask else None)
+                + (source.gsd if source.gsd is not None else float("nan"),)
+            )
+    plain = [c for c in COLUMNS if c not in ("split", "geometry")]
+    frame = pandas.DataFrame(rows, columns=plain)
+    frame["mask"] = frame["mask"].astype(object).where(frame["mask"].notna(), None)
+    tiles = geopandas.GeoDataFrame(frame, geometry=footprints(sources), crs=INDEX_CRS)
+    tiles["split"] = _splits(tiles, scheme, job, report)
+    boxes = np.concatenate([s.bounds_px() for s in sources])
+    drop = np.zeros(len(tiles), dtype=bool)
+    split = tiles["split"].to_numpy(dtype=object)
+    for places in tiles.groupby("source", sort=False).indices.values():
+        drop[places] = leaking(boxes[places], split[places])
+    if drop.any():
+        report.info(f"{int(drop.sum())} tiles share pixels with a tile of another split and are left out")
+    tiles = tiles[~drop].reset_index(drop=True)
+    assert int(tiles.groupby("scene_id")["split"].nunique().max()) == 1, "a scene is in two splits"
+    return tiles[list(COLUMNS)]
+
+
+def _splits(tiles: Any, scheme: ClassScheme, job: TileJob, report: Progress) -> NDArray[np.object_]:
+    """The split of every tile; scenes without any tag train, unless none has tags."""
+    place = {n: i for i, n in enumerate(scheme.taggable)}
+    matrix = np.zeros((len(tiles), len(place)), dtype=bool)
+    for i, names in enumerate(tiles["tags"]):
+        matrix[i, [place[n] for n in names]] = True
+    tagged = tiles["tagged"].to_numpy(dtype=bool)
+    dealt = tagged if tagged.any() else np.ones(len(tiles), dtype=bool)
+    scenes = tiles["scene_id"].to_numpy(dtype=object)
+    by_scene = split_scenes(scenes[dealt].tolist(), matrix[dealt], job.val, job.test, job.seed)
+    split = np.array([by_scene.get(s, "train") for s in scenes], dtype=object)
+    for part, share in (("val", job.val), ("test", job.test)):
+        if share > 0 and part not in by_scene.values():
+            report.warn(
+                f"{len(by_scene)} tagged scene{'s' * (len(by_scene) != 1)} are too few to hold any out for {part}; "
+                "add rasters or use a smaller --scene-block"
+            )
+    return split
+
+
+def _write(tileset: TileSet, report: Progress) -> None:
+    """Build the folder beside its place and move it there when it is whole."""
+    out = tileset.root
+    old = out.with_name(out.name + ".old.part")
+    shutil.rmtree(old, ignore_errors=True)
+    with replacing(out) as part:
+        shutil.rmtree(part, ignore_errors=True)
+        part.mkdir()
+        tiles = tileset.tiles.copy()
+        if tileset.materialized:
+            tiles = write_chips(tileset, part / "chips", report)
+        else:
+            tiles["source"] = [relative_path(Path(p), out) for p in tiles["source"]]
+            tiles["mask"] = [relative_path(Path(p), out) if p else None for p in tiles["mask"]]
+        if out.exists():
+            _finish(tileset, tiles, part)
+            os.replace(out, old)
+        else:
+            _finish(tileset, tiles, part)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def _finish(tileset: TileSet, tiles: Any, part: Path) -> None:
+    from dataclasses import replace
+
+    write_tileset(replace(tileset, tiles=tiles), part)
+    # Paths are relative to the final folder, and the part folder lies beside it: the same from both.
+    write_preview(read_tileset(part), part / "preview.png")
+
+
+def _result(tileset: TileSet) -> TileResult:
+    matrix = tileset.tags_matrix() > 0.5
+    names = tileset.scheme.taggable
+    split = tileset.tiles["split"]
+    together = matrix.T.astype(np.int64) @ matrix.astype(np.int64)
+    return TileResult(
+        tiles=str(tileset.root),
+        classes=names,
+        total=len(tileset),
+        tagged=int(tileset.tiles["tagged"].sum()),
+        splits={s: int((split == s).sum()) for s in SPLITS},
+        counts=dict(zip(names, matrix.sum(axis=0).tolist())),
+        cooccurrence=tuple(tuple(row) for row in together.tolist()),
+        preview=str(tileset.root / "preview.png"),
+    )
+
+
+def _tell(result: TileResult, scheme: ClassScheme, job: TileJob, report: Progress) -> None:
+    splits = ", ".join(f"{n} {s}" for s, n in result.splits.items() if n)
+    report.info(f"{result.total} tiles ({splits}), {result.tagged} tagged")
+    if result.tagged:
+        report.info("tiles per class and per pair of classes\n" + cooccurrence_table(result))
+
+
+def cooccurrence_table(result: TileResult) -> str:
+    """Tiles per class and pair as aligned text; columns are numbered like rows."""
+    left = max(len(n) for n in result.classes) + 4
+    wide = max(5, *(len(str(v)) + 1 for row in result.cooccurrence for v in row))
+    lines = [" " * left + "".join(f"{i + 1:>{wide}}" for i in range(len(result.classes)))]
+    for i, (name, row) in enumerate(zip(result.classes, result.cooccurrence)):
+        lines.append(f"{i + 1:>2} {name:<{left - 3}}" + "".join(f"{v:>{wide}}" for v in row))
+    return "\n".join(lines)
