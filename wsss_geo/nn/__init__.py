@@ -1,0 +1,1 @@
+"""Networks, class maps, pseudo labels and losses: pure tensor code."""

@@ -1,0 +1,81 @@
+"""Class activation maps: per-class normalisation and the merge over scales and flips (Ru et al., CVPR 2023)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Protocol, cast
+
+import torch
+from torch import Tensor
+
+from wsss_geo.nn.tensors import full_precision, resize
+
+MapPair = tuple[Tensor, Tensor]
+
+
+class MapsClasses(Protocol):
+    """What ``multi_scale_cam`` needs of a network; an attribute ``patch`` (pixels, 16 if absent) is honoured too."""
+
+    def class_maps(self, image: Tensor) -> MapPair:
+        """Image [B,3,H,W] -> raw (cam, auxiliary cam), each [B,K,h,w] on the token grid."""
+
+
+@full_precision
+def normalise_cam(cam: Tensor, percentile: float | None = None) -> Tensor:
+    """Stretch every class map of every image to 0..1.
+
+    ReLU, subtract the spatial minimum, divide by the spatial maximum of the difference + 1e-5. Absent classes are
+    stretched as well: multiply by the tags afterwards. ``cam`` [B,K,H,W] -> the same shape, float32.
+
+    With ``percentile`` (say 99.5) that percentile takes the place of the maximum and larger values become 1, so a
+    single hot pixel does not set the scale. Where it is zero, on maps with very few warm pixels, the maximum is used.
+    """
+    warm = cam.relu()
+    warm = warm - warm.amin((-2, -1), keepdim=True)
+    top = warm.amax((-2, -1), keepdim=True)
+    if percentile is None:
+        return warm / (top + 1e-5)
+    flat = warm.flatten(-2)
+    rank = max(1, math.ceil(flat.shape[-1] * percentile / 100))
+    level = flat.kthvalue(rank, dim=-1).values[..., None, None]
+    return (warm / (torch.where(level > 0, level, top) + 1e-5)).clamp(max=1)
+
+
+@torch.no_grad()
+def multi_scale_cam(
+    model: MapsClasses | Callable[[Tensor], MapPair],
+    image: Tensor,
+    scales: Sequence[float] = (1.0, 0.5, 1.5),
+    percentile: float | None = None,
+) -> MapPair:
+    """Class activation maps merged over scales and horizontal flip, without gradient.
+
+    At each scale the image and its mirror image run as one doubled batch; both maps return to the image's size, the
+    second is mirrored back, the larger of the pair survives and negative values become zero. The sum over scales is
+    normalised. Costs two forward passes a scale; memory is that of the largest scale plus two sums.
+
+    ``model`` has ``class_maps`` or is itself called; it is used in the mode (train or eval) it is in. ``image``
+    [B,3,H,W]; scaled sides are rounded to multiples of ``model.patch`` (16 if it has none).
+    Returns ``(cam, aux_cam)``, each float32 [B,K,H,W] in 0..1.
+    """
+    forward = cast("Callable[[Tensor], MapPair]", getattr(model, "class_maps", model))
+    patch = int(getattr(model, "patch", 16))
+    height, width = image.shape[-2:]
+    totals: list[Tensor] = []
+    for scale in scales:
+        scaled = resize(image, (_whole_patches(scale * height, patch), _whole_patches(scale * width, patch)))
+        pair = forward(torch.cat([scaled, scaled.flip(-1)]))
+        merged = [_merge_flip(resize(maps.float(), (height, width))) for maps in pair]
+        totals = [total + maps for total, maps in zip(totals, merged, strict=True)] if totals else merged
+    cam, aux_cam = (normalise_cam(total, percentile) for total in totals)
+    return cam, aux_cam
+
+
+def _whole_patches(side: float, patch: int) -> int:
+    return max(1, math.floor(side / patch + 0.5)) * patch
+
+
+def _merge_flip(maps: Tensor) -> Tensor:
+    straight, mirrored = maps.chunk(2)
+    return torch.maximum(straight, mirrored.flip(-1)).relu()

@@ -1,0 +1,66 @@
+"""Small tensor helpers shared by the losses and the label makers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import wraps
+from typing import Any, ParamSpec, TypeVar
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def full_precision(function: Callable[P, R]) -> Callable[P, R]:
+    """Run ``function`` outside autocast, its half-precision tensor arguments widened to float32.
+
+    Exponentials, sums over many pixels and comparisons with thresholds lose too much in bfloat16. Float64
+    stays float64. Tensors are looked for among the direct arguments only.
+    """
+
+    @wraps(function)
+    def widened(*args: P.args, **kwargs: P.kwargs) -> R:
+        tensors = [a for a in (*args, *kwargs.values()) if isinstance(a, Tensor)]
+        with torch.autocast(tensors[0].device.type if tensors else "cpu", enabled=False):
+            return function(*map(_widen, args), **{k: _widen(v) for k, v in kwargs.items()})
+
+    return widened
+
+
+def _widen(value: Any) -> Any:
+    return value.float() if isinstance(value, Tensor) and value.dtype in (torch.float16, torch.bfloat16) else value
+
+
+def resize(maps: Tensor, size: tuple[int, int]) -> Tensor:
+    """Resize [B,C,H,W] bilinearly (pixel centres at half integers) to ``size`` = (rows, columns)."""
+    if tuple(maps.shape[-2:]) == tuple(size):
+        return maps
+    return functional.interpolate(maps, size=tuple(size), mode="bilinear", align_corners=False)
+
+
+def resize_nearest(maps: Tensor, size: tuple[int, int]) -> Tensor:
+    """Resize [B,C,H,W] or [B,H,W] floats to ``size`` = (rows, columns) by picking pixels."""
+    flat = maps.unsqueeze(1) if maps.dim() == 3 else maps
+    picked = functional.interpolate(flat, size=tuple(size), mode="nearest")
+    return picked.squeeze(1) if maps.dim() == 3 else picked
+
+
+def inside_box(box: Tensor, height: int, width: int) -> Tensor:
+    """Pixels inside the boxes: ``box`` [B,4] = (row0, row1, col0, col1), ends excluded -> bool [B,H,W]."""
+    row0, row1, col0, col1 = (edge.view(-1, 1, 1) for edge in box.unbind(1))
+    rows = torch.arange(height, device=box.device).view(1, -1, 1)
+    cols = torch.arange(width, device=box.device).view(1, 1, -1)
+    return (rows >= row0) & (rows < row1) & (cols >= col0) & (cols < col1)
+
+
+def usable_pixels(like: Tensor, box: Tensor | None, valid: Tensor | None) -> Tensor:
+    """Pixels [B,H,W] of the label map ``like`` inside ``box`` (where given) and ``valid`` (where given)."""
+    usable = torch.ones(like.shape, dtype=torch.bool, device=like.device)
+    if box is not None:
+        usable &= inside_box(box.to(like.device), *like.shape[-2:])
+    if valid is not None:
+        usable &= valid.to(device=like.device, dtype=torch.bool)
+    return usable
