@@ -111,7 +111,13 @@ def test_constant_model_is_constant_on_every_valid_pixel(raster, grid, batch, fl
     (pixels, valid), (patch, tokens, overlap) = raster, grid
     probabilities = [0.1, 0.2, 0.63, 0.07]
     mask, confidence, *_ = run(
-        ConstantModel(patch, probabilities), pixels, valid, window=patch * tokens, overlap=overlap, batch=batch, flips=flips
+        ConstantModel(patch, probabilities),
+        pixels,
+        valid,
+        window=patch * tokens,
+        overlap=overlap,
+        batch=batch,
+        flips=flips,
     )
     assert (mask[valid] == IDS[2]).all()
     assert (confidence[valid] == round(0.63 * 255)).all()
@@ -124,7 +130,17 @@ def test_constant_model_is_constant_on_every_valid_pixel(raster, grid, batch, fl
 def test_same_bytes_for_any_batch_threads_and_window_order(raster, grid):
     (pixels, valid), (patch, tokens, overlap) = raster, grid
     results = [
-        run(MeanModel(patch), pixels, valid, window=patch * tokens, overlap=overlap, batch=b, threads=t, block=k, cam=True)
+        run(
+            MeanModel(patch),
+            pixels,
+            valid,
+            window=patch * tokens,
+            overlap=overlap,
+            batch=b,
+            threads=t,
+            block=k,
+            cam=True,
+        )
         for b, t, k in ((1, 1, 1), (3, 2, 7), (8, 4, 64))
     ]
     for other in results[1:]:

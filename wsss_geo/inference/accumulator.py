@@ -28,7 +28,9 @@ class TokenAccumulator:
     Memory: 8 bytes x ``capacity`` rows x ``width`` x (``channels`` + 1).
     """
 
-    def __init__(self, channels: int, height: int, width: int, weight: NDArray[np.int64], capacity: int, first: int = 0):
+    def __init__(
+        self, channels: int, height: int, width: int, weight: NDArray[np.int64], capacity: int, first: int = 0
+    ):
         """``weight`` [n] is the profile of a window, ``first`` the first token row that will be asked for."""
         self._sums = np.zeros((capacity, width, channels), np.int64)
         self._weights = np.zeros((capacity, width), np.int64)

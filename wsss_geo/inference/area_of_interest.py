@@ -65,7 +65,9 @@ def _box(text: str) -> NDArray[Any]:
     try:
         left, bottom, right, top = (float(part) for part in text.split(","))
     except ValueError:
-        raise UsageError(f"predict.aoi: {text!r} is not a box", "give minx,miny,maxx,maxy in the raster's CRS") from None
+        raise UsageError(
+            f"predict.aoi: {text!r} is not a box", "give minx,miny,maxx,maxy in the raster's CRS"
+        ) from None
     if not (left < right and bottom < top) or not np.isfinite([left, bottom, right, top]).all():
         raise UsageError(f"predict.aoi: the box {text} is empty", "give minx,miny,maxx,maxy in the raster's CRS")
     return np.array([shapely.box(left, bottom, right, top)])

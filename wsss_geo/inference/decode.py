@@ -20,9 +20,9 @@ from wsss_geo.vector.compiled import compiled
 
 @dataclass(frozen=True)
 class Decoded:
-    """``mask`` uint8 [h, w] of class ids, 255 without data; ``confidence`` uint8 [h, w] or None; ``counts`` int64 [h, C].
+    """``mask`` uint8 [h, w] of class ids, 255 without data; ``confidence`` uint8 [h, w] or None.
 
-    Confidence is the interpolated score of the winner, 1..255 for 0..1; 0 means no data.
+    ``counts`` int64 [h, C] are the pixels of each class in each row. Confidence is the interpolated score of the winner, 1..255 for 0..1; 0 means no data.
     """
 
     mask: NDArray[np.uint8]
@@ -62,10 +62,10 @@ def decode(
 
 
 @compiled
-def _fill(
+def _fill(  # type: ignore[no-untyped-def]
     scores, alive, label, valid, row_lower, row_weight, row_steps,
     col_lower, col_weight, col_steps, edges, ids, threshold, mask, confidence, counts,
-):  # fmt: skip  # type: ignore[no-untyped-def]
+):  # fmt: skip
     """Fill ``mask``, ``confidence`` and ``counts``; ``edges`` are the pixels at which a new cell starts."""
     all_valid = valid.size == 0
     with_confidence = confidence.size > 0

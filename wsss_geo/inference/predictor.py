@@ -98,7 +98,9 @@ class Predictor:
         maps = probabilities.float() if cam is None else torch.cat([probabilities.float(), cam.float()], dim=1)
         expected = tuple(side // self._model.patch for side in image.shape[2:])
         if maps.shape[0] != image.shape[0] or tuple(maps.shape[2:]) != expected:
-            raise ModelError(self._name, f"gives maps of shape {tuple(maps.shape)} for {expected} tokens", "train again")
+            raise ModelError(
+                self._name, f"gives maps of shape {tuple(maps.shape)} for {expected} tokens", "train again"
+            )
         if not bool(torch.isfinite(maps).all()):
             raise ModelError(self._name, "gives scores that are not numbers", "its weights are damaged, train again")
         return (maps.clamp(0, 1) * SCALE).round().to(torch.int32)

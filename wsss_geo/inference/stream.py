@@ -74,7 +74,8 @@ def stream(
     ``batches`` must start with the group ``layout.group_for(layout.first_token(first_band))``. ``predict`` returns
     [B, n, n, channels], of which the first C are class scores and the others activation maps. ``validity`` tells the
     pixels with data where mask and model grid differ; without it the validity of the pixels read counts. ``mask_out``
-    tells the pixels that are wanted (area of interest). ``write`` runs in one thread, in order; what it raises is raised here.
+    tells the pixels that are wanted (area of interest). ``write`` runs in one thread, in order; what it raises is
+    raised here.
     """
     rows, cols = layout.rows, layout.cols
     size, overlap = rows.size, rows.size - rows.stride
@@ -92,8 +93,8 @@ def stream(
         wanted = mask_out(band.first, band.last) if mask_out is not None else None
         valid = wanted if valid is None else valid if wanted is None else valid & wanted
         pixels = decode(
-            np.ascontiguousarray(scores[:, :, :classes]), alive, valid, rows.taps(band.first, band.last), col_taps, start,
-            decoding.ids, decoding.threshold, decoding.with_confidence,
+            np.ascontiguousarray(scores[:, :, :classes]), alive, valid, rows.taps(band.first, band.last), col_taps,
+            start, decoding.ids, decoding.threshold, decoding.with_confidence,
         )  # fmt: skip
         write(FinishedBand(band, pixels, _cam(scores, alive, start, band, classes)))
 

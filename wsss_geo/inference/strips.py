@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Generator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -90,7 +90,7 @@ def ahead(plan: StripPlan, threads: int) -> int:
     return max(1, -(-(threads + 1) // reads))
 
 
-def read_strips(reader: Reader, plan: StripPlan, first_row: int, threads: int) -> Iterator[Strip]:
+def read_strips(reader: Reader, plan: StripPlan, first_row: int, threads: int) -> Generator[Strip]:
     """Yield the strips from the one that holds ``first_row`` downward.
 
     At most ``ahead`` strips beyond the current one are in memory. Raises what reading raises (InputError). Closing the

@@ -1,0 +1,75 @@
+"""Finished bands on their way to disk: bytes in the work folder, and what is counted."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wsss_geo.inference.areas import pixel_areas
+from wsss_geo.inference.layout import Band, Layout
+from wsss_geo.inference.stream import FinishedBand
+from wsss_geo.raster.info import GeoGrid
+
+
+@dataclass(frozen=True)
+class BandArrays:
+    """``mask`` and, or None, ``confidence`` uint8 [rows, width] and ``cam`` uint8 [tokens, width, K]."""
+
+    mask: NDArray[np.uint8]
+    confidence: NDArray[np.uint8] | None
+    cam: NDArray[np.uint8] | None
+
+
+@dataclass(frozen=True)
+class BandFormat:
+    """Which arrays a band of this run has, one after the other in its file."""
+
+    layout: Layout
+    confidence: bool
+    cam_classes: int
+
+    def pack(self, found: FinishedBand) -> bytes:
+        """Return the bytes of a band."""
+        arrays = [found.pixels.mask, found.pixels.confidence if self.confidence else None, found.cam]
+        return b"".join(np.ascontiguousarray(a).tobytes() for a in arrays if a is not None)
+
+    def unpack(self, band: Band, content: bytes) -> BandArrays | None:
+        """Return the arrays of ``band``, None if ``content`` is of another size."""
+        rows, width = band.last - band.first, self.layout.cols.targets
+        shapes = [(rows, width)] * (2 if self.confidence else 1)
+        cam_shape = (band.owned_to - band.owned_from, self.layout.cols.tokens, self.cam_classes)
+        expected = sum(r * w for r, w in shapes) + int(np.prod(cam_shape))
+        if len(content) != expected:
+            return None
+        flat = np.frombuffer(content, np.uint8)
+        pixels = flat[: len(shapes) * rows * width].reshape(len(shapes), rows, width)
+        cam = flat[len(shapes) * rows * width :].reshape(cam_shape) if self.cam_classes else None
+        return BandArrays(pixels[0], pixels[1] if self.confidence else None, cam)
+
+
+def count(found: FinishedBand, grid: GeoGrid) -> dict[str, Any]:
+    """Return pixels and square metres per class of a band, in channel order."""
+    areas = pixel_areas(grid, found.band.first, found.band.last)
+    counts = found.pixels.counts
+    return {"pixels": counts.sum(axis=0).tolist(), "area": (areas @ counts).tolist()}
+
+
+@dataclass(frozen=True)
+class Totals:
+    """Sums over the bands: per class ``pixels`` and ``area`` (square metres)."""
+
+    pixels: tuple[int, ...]
+    area: tuple[float, ...]
+
+
+def total(lines: Sequence[Mapping[str, Any]], classes: int) -> Totals:
+    """Add up what ``count`` returned, from top to bottom."""
+    pixels, area = [0] * classes, [0.0] * classes
+    for line in lines:
+        pixels = [a + int(b) for a, b in zip(pixels, line["pixels"], strict=True)]
+        area = [a + float(b) for a, b in zip(area, line["area"], strict=True)]
+    return Totals(tuple(pixels), tuple(area))
