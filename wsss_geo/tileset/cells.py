@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -51,7 +52,7 @@ class Source:
 
     def keep(self, wanted: Sequence[bool] | NDArray[np.bool_]) -> Source:
         """Return the source with only the tiles marked in ``wanted``."""
-        return replace(self, windows=tuple(w for w, k in zip(self.windows, wanted) if k))
+        return replace(self, windows=tuple(w for w, k in zip(self.windows, wanted, strict=True) if k))
 
 
 def tile_windows(height: int, width: int, size: int, stride: int) -> tuple[Window, ...]:
@@ -70,8 +71,8 @@ def source_names(paths: Sequence[Path]) -> list[str]:
     except ValueError:  # different drives
         relative = [Path(*p.parts[1:]) for p in absolute]
     names = [_word(r.with_suffix("")) for r in relative]
-    twice = {n for n in names if names.count(n) > 1} if len(set(names)) < len(names) else set()
-    names = [_word(r) if n in twice else n for n, r in zip(names, relative)]
+    twice = {n for n, c in Counter(names).items() if c > 1}
+    names = [_word(r) if n in twice else n for n, r in zip(names, relative, strict=True)]
     seen: dict[str, int] = {}
     unique = []
     for name in names:

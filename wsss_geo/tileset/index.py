@@ -35,8 +35,8 @@ class TileSet:
     ``tiles`` is a GeoDataFrame with the columns ``COLUMNS``; geometries are footprints in longitude and latitude.
     ``source`` and ``mask`` are relative to ``root``. ``size`` is the side of the largest tile in pixels, ``gsd`` the
     median ground sample distance in metres. ``resampled_gsd`` is the grid the windows count on, None for the
-    raster's own. ``bands`` count from 1 in the rasters the set was made of; with ``materialized``, tiles are files of their
-    own that hold just these bands.
+    raster's own. ``bands`` count from 1 in the rasters the set was made of; with ``materialized``, tiles are files of
+    their own that hold just these bands.
     """
 
     root: Path
@@ -104,7 +104,7 @@ def relative_path(path: Path, folder: Path) -> str:
 def write_tileset(tileset: TileSet, folder: Path) -> None:
     """Write the files of ``tileset`` into the existing ``folder``."""
     tiles = tileset.tiles[list(COLUMNS)].reset_index(drop=True)
-    tiles = tiles.astype({c: "int32" for c in ("row_off", "col_off", "height", "width")})
+    tiles = tiles.astype(dict.fromkeys(("row_off", "col_off", "height", "width"), "int32"))
     tiles.to_parquet(folder / INDEX, index=False)
     write_classes(tileset.scheme, folder / CLASSES)
     (folder / FACTS).write_text(json.dumps(tileset.facts(), indent=2) + "\n", encoding="utf-8")

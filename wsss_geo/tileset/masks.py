@@ -28,7 +28,9 @@ class MaskReader:
     asked for; a mask of another resolution is sampled by nearest neighbour.
     """
 
-    def __init__(self, path: Path | str, scheme: ClassScheme, height: int | None = None, width: int | None = None) -> None:
+    def __init__(
+        self, path: Path | str, scheme: ClassScheme, height: int | None = None, width: int | None = None
+    ) -> None:
         self.path = Path(path)
         self._file = open_raster(str(path))
         self.height = height or self._file.height

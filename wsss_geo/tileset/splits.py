@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import shapely
@@ -38,9 +39,7 @@ def scene_ids(source: Source, block: int) -> list[str]:
     return [f"{source.name}_b{row // block}-{col // block}" for row, col in centres]
 
 
-def split_scenes(
-    scenes: Sequence[str], tags: NDArray[np.bool_], val: float, test: float, seed: int
-) -> dict[str, str]:
+def split_scenes(scenes: Sequence[str], tags: NDArray[np.bool_], val: float, test: float, seed: int) -> dict[str, str]:
     """Deal scenes out to train, val and test; the same seed gives the same split.
 
     ``scenes`` [n] and ``tags`` bool [n, K] describe the tagged tiles. Held-out scenes are taken one by one, each the
@@ -57,7 +56,7 @@ def split_scenes(
             wanted = min(max(1, round(share * len(names))), int((split == "train").sum()) - 1)
             chosen = _pick(counts, order, split == "train", max(wanted, 0), share)
             split[chosen] = part
-    return dict(zip(names.tolist(), split.tolist()))
+    return dict(zip(names.tolist(), split.tolist(), strict=True))
 
 
 def _pick(
@@ -82,21 +81,50 @@ def _pick(
     return chosen
 
 
-def leaking(boxes: NDArray[np.int64], split: NDArray[np.object_]) -> NDArray[np.bool_]:
-    """Mark tiles [n] of one raster that share pixels with a tile of a split that goes before theirs.
+def leaking(areas: NDArray[Any], split: NDArray[np.object_]) -> NDArray[np.bool_]:
+    """Mark tiles [n] that overlap a tile of a split that goes before theirs.
 
-    ``boxes`` are row0, col0, row1, col1 [n, 4], ends exclusive. Test goes before val, val before train, so that what is
-    held out stays whole.
+    ``areas`` are polygons in any one frame, or None; overlaps of less than about a hundredth of a tile's side are
+    touching borders. Test goes before val, val before train, so that what is held out stays whole.
     """
-    rank = np.array([{"test": 0, "val": 1}.get(s, 2) for s in split])
-    if len(set(rank.tolist())) < 2:
-        return np.zeros(len(rank), dtype=bool)
-    row0, col0, row1, col1 = boxes.T.astype(np.float64)
-    inner = shapely.box(col0 + 0.25, row0 + 0.25, col1 - 0.25, row1 - 0.25)
+    rank = np.array([{"test": 0, "val": 1}.get(s, 2) for s in split], dtype=np.int64)
     drop = np.zeros(len(rank), dtype=bool)
+    if len(set(rank.tolist())) < 2:
+        return drop
+    inner = _shrunk(areas)
     for later in (1, 2):  # a val tile that is dropped itself no longer pushes out training tiles
         held = np.flatnonzero((rank < later) & ~drop)
         mine = np.flatnonzero(rank == later)
         hits, _ = shapely.STRtree(inner[held]).query(inner[mine], predicate="intersects")
         drop[mine[hits]] = True
     return drop
+
+
+def same_ground(areas: Sequence[Any]) -> list[int]:
+    """Group rasters [n] by their outlines: each gets the number of the first raster that shows the same ground.
+
+    Two rasters belong together where they share more than half of the smaller one; None belongs to nobody.
+    """
+    outlines = np.asarray(areas, dtype=object)
+    group = list(range(len(outlines)))
+    first, second = shapely.STRtree(outlines).query(outlines, predicate="intersects")
+    pairs = first < second
+    first, second = first[pairs], second[pairs]
+    size = shapely.area(outlines)
+    shared = shapely.area(shapely.intersection(outlines[first], outlines[second]))
+    together = shared > 0.5 * np.minimum(size[first], size[second])
+    for a, b in zip(first[together].tolist(), second[together].tolist(), strict=True):
+        low, high = sorted((group[a], group[b]))
+        group = [low if g == high else g for g in group] if low != high else group
+    return group
+
+
+def _shrunk(areas: NDArray[Any]) -> NDArray[Any]:
+    """Polygons drawn in by one hundredth towards their centre; None stays None."""
+    shrunk = np.array(areas, dtype=object)
+    some = ~shapely.is_missing(shrunk)
+    x, y = shapely.get_x(shapely.centroid(shrunk[some])), shapely.get_y(shapely.centroid(shrunk[some]))
+    counts = shapely.get_num_coordinates(shrunk[some])
+    centre = np.stack([np.repeat(x, counts), np.repeat(y, counts)], axis=1)
+    shrunk[some] = shapely.transform(shrunk[some], lambda xy: centre + (xy - centre) * 0.98)
+    return shrunk

@@ -135,7 +135,7 @@ def folder_tags(folder: Path, sources: Sequence[Source]) -> TagTable:
         if len(parts) < 2:
             outside.append(str(source.path))
             continue
-        tags.update({tile: (parts[0],) for tile in source.tile_ids})
+        tags.update(dict.fromkeys(source.tile_ids, (parts[0],)))
     return TagTable(
         tags,
         given=len(sources),
@@ -157,9 +157,7 @@ def derive_classes(tags: Mapping[str, tuple[str, ...]], background: str | None) 
     return ClassScheme.from_names(names, background)
 
 
-def settle(
-    table: TagTable, scheme: ClassScheme, origin: Path, scheme_origin: str | None
-) -> dict[str, tuple[str, ...]]:
+def settle(table: TagTable, scheme: ClassScheme, origin: Path, scheme_origin: str | None) -> dict[str, tuple[str, ...]]:
     """Return the tags in channel order without the background class.
 
     A tile whose list is empty counts as tagged only under policy ``explicit``, where it means "background alone".
@@ -175,7 +173,10 @@ def settle(
             "correct the tags or add the class",
         )
     order = {n: i for i, n in enumerate(scheme.taggable)}
-    settled = {tile: tuple(sorted({n for n in names if n in order}, key=order.__getitem__)) for tile, names in table.tags.items()}
+    settled = {
+        tile: tuple(sorted({n for n in names if n in order}, key=order.__getitem__))
+        for tile, names in table.tags.items()
+    }
     if scheme.background == "explicit":
         return settled
     return {tile: names for tile, names in settled.items() if names}

@@ -13,6 +13,7 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 import shapely
+from numpy.typing import NDArray
 
 from wsss_geo.errors import InputError
 from wsss_geo.tileset.cells import Source
@@ -65,8 +66,10 @@ def read_rows(path: Path, names: Sequence[str] | None = None) -> list[TagRow]:
     """Read the lines of a tag table; rows with an empty list of tags are kept. Raises InputError."""
     header, lines = _read_table(path)
     lower = [h.strip().lower() for h in header]
-    where = {key: lower.index(key) for key in ("tile_id", "x", "y") if key in lower}
-    where.update({"path": lower.index(p) for p in _PATHS[::-1] if p in lower})
+    where: dict[str, int] = {key: lower.index(key) for key in ("tile_id", "x", "y") if key in lower}
+    image_column = next((lower.index(p) for p in _PATHS if p in lower), None)
+    if image_column is not None:
+        where["path"] = image_column
     tag_column = next((lower.index(t) for t in _TAGS if t in lower), None)
     columns = {} if tag_column is not None else _class_columns(header, lines, set(where.values()), names)
     if tag_column is None and not columns:
@@ -74,8 +77,10 @@ def read_rows(path: Path, names: Sequence[str] | None = None) -> list[TagRow]:
     rows = []
     for number, cells in lines:
         cells = _even(path, number, cells, len(header), tag_column)
-        found = split_tags(cells[tag_column], path, number) if tag_column is not None else tuple(
-            name for name, i in columns.items() if _flag(path, number, name, cells[i])
+        found = (
+            split_tags(cells[tag_column], path, number)
+            if tag_column is not None
+            else tuple(name for name, i in columns.items() if _flag(path, number, name, cells[i]))
         )
         xy = None
         if "x" in where and "y" in where and (cells[where["x"]].strip() or cells[where["y"]].strip()):
@@ -211,14 +216,14 @@ def _match(
     return pairs, sorted([*missed, *lost.values()], key=lambda r: r.line)
 
 
-def points_in_tiles(xy: np.ndarray, source: Source) -> list[tuple[int, int]]:
+def points_in_tiles(xy: NDArray[np.float64], source: Source) -> list[tuple[int, int]]:
     """Return (point, tile) for map points [n, 2] inside tiles of ``source``; a tile owns its upper and left edge."""
     columns, rows = (xy[:, 0], xy[:, 1]) if source.crs is None else (~source.transform) * (xy[:, 0], xy[:, 1])
     tree = shapely.STRtree(source.boxes_px())
     points, tiles = tree.query(shapely.points(columns, rows), predicate="intersects")
     row0, col0, row1, col1 = source.bounds_px()[tiles].T
     inside = (columns[points] >= col0) & (columns[points] < col1) & (rows[points] >= row0) & (rows[points] < row1)
-    return list(zip(points[inside].tolist(), tiles[inside].tolist()))
+    return list(zip(points[inside].tolist(), tiles[inside].tolist(), strict=True))
 
 
 def _by_name(sources: Sequence[Source]) -> dict[str, list[int]]:
@@ -262,7 +267,8 @@ def _expectation(row: TagRow | None, sources: Sequence[Source]) -> str:
         return f"paths are file names like {source.path.name}"
     if source.crs is None:
         return f"x and y are column 0..{source.width} and row 0..{source.height} where the raster has no CRS"
-    corners = [source.transform * p for p in ((0, 0), (source.width, 0), (0, source.height), (source.width, source.height))]
-    xs, ys = zip(*corners)
+    width, height = source.width, source.height
+    corners = [source.transform * p for p in ((0, 0), (width, 0), (0, height), (width, height))]
+    xs, ys = zip(*corners, strict=True)
     name = source.crs.to_string()[:40]
     return f"x lies in {min(xs):.10g}..{max(xs):.10g}, y in {min(ys):.10g}..{max(ys):.10g} ({name})"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from itertools import takewhile
 from pathlib import Path
 
 import numpy as np
@@ -33,14 +34,16 @@ def mask_tags(
     for done, (source, mask) in enumerate((s, found[s.path]) for s in sources if s.path in found):
         report.step(done, len(found), mask.name, "masks")
         with MaskReader(mask, scheme, source.height, source.width) as reader:
-            for tile, window in zip(source.tile_ids, source.windows):
+            for tile, window in zip(source.tile_ids, source.windows, strict=True):
                 counts = np.bincount(reader.read(window).ravel(), minlength=256)
                 pixels = int(counts.sum())
                 foreign, seen = foreign + int(counts[UNKNOWN]), seen + pixels - int(counts[IGNORE])
                 masks[tile] = mask
                 if counts[UNKNOWN] + counts[IGNORE] <= MOST_UNLABELLED * pixels:
                     least = max(min_area * pixels, 1)
-                    tags[tile] = tuple(n for n, c in zip(scheme.names, counts[: len(scheme)]) if c >= least)
+                    tags[tile] = tuple(
+                        n for n, c in zip(scheme.names, counts[: len(scheme)], strict=True) if c >= least
+                    )
     if foreign:
         report.warn(
             f"{path}: {foreign / seen:.2%} of the mask pixels have a colour or value that is none of the classes "
@@ -89,6 +92,8 @@ def _stem(path: Path) -> str:
 def _nearness(mask: Path, image: Path) -> tuple[int, int]:
     """How many folders two files share: from the root, then from the end."""
     a, b = Path(os.path.abspath(mask)).parent.parts, Path(os.path.abspath(image)).parent.parts
-    from_root = len(os.path.commonprefix([a, b]))
-    from_end = len(os.path.commonprefix([a[::-1], b[::-1]]))
-    return from_root, from_end
+    return _shared(a, b), _shared(a[::-1], b[::-1])
+
+
+def _shared(a: Sequence[str], b: Sequence[str]) -> int:
+    return len(list(takewhile(lambda pair: pair[0] == pair[1], zip(a, b, strict=False))))

@@ -36,9 +36,9 @@ def vector_tags(
     names = [_names(value, path, i, scenes) for i, value in enumerate(frame[attribute])]
     usable = np.array([bool(n) or (scenes and n is not None) for n in names], dtype=bool)
     usable &= ~(frame.geometry.isna() | frame.geometry.is_empty).to_numpy()
-    kept = [n for n, u in zip(names, usable) if u and n is not None]
+    kept = [n for n, u in zip(names, usable, strict=True) if u and n is not None]
     shapes = frame.geometry[usable]
-    ids = [str(i) for i, u in zip(frame.index, usable) if u]
+    ids = [str(i) for i, u in zip(frame.index, usable, strict=True) if u]
 
     pairs: list[tuple[str, tuple[str, ...]]] = []
     hit: set[int] = set()
@@ -74,7 +74,9 @@ def _read(path: Path) -> Any:
                 frame = geopandas.read_file(path, engine="pyogrio")
     except (pyogrio.errors.DataSourceError, pyogrio.errors.DataLayerError, OSError, ValueError, UnicodeError) as error:
         said = " ".join(str(error).split())[:200]
-        raise InputError(path, f"not readable as tags ({said})", "give a CSV, a vector layer, masks or folders") from None
+        raise InputError(
+            path, f"not readable as tags ({said})", "give a CSV, a vector layer, masks or folders"
+        ) from None
     if not isinstance(frame, geopandas.GeoDataFrame):
         raise InputError(path, "has no geometry", "give a layer of polygons or points")
     if frame.empty:
@@ -117,15 +119,15 @@ def _in_pixels(path: Path, shapes: Any, source: Source) -> NDArray[Any]:
     if source.crs is not None and shapes.crs is not None:
         shapes = shapes.to_crs(source.crs.to_wkt())
     elif source.crs is None and shapes.crs is not None:
-        raise InputError(path, f"has a CRS but {source.path} has none", "georeference the raster or use a CSV with path")
+        raise InputError(
+            path, f"has a CRS but {source.path} has none", "georeference the raster or use a CSV with path"
+        )
     inverse = ~source.transform
     flat = shapely.force_2d(np.asarray(shapes.array))
 
     def to_pixels(xy: NDArray[np.float64]) -> NDArray[np.float64]:
         x, y = xy[:, 0], xy[:, 1]
-        return np.column_stack(
-            [inverse.a * x + inverse.b * y + inverse.c, inverse.d * x + inverse.e * y + inverse.f]
-        )
+        return np.column_stack([inverse.a * x + inverse.b * y + inverse.c, inverse.d * x + inverse.e * y + inverse.f])
 
     moved = np.asarray(shapely.transform(flat, to_pixels))
     bounds = shapely.bounds(moved)
@@ -145,11 +147,11 @@ def _scene_join(shapes: NDArray[Any], names: Sequence[tuple[str, ...]], source: 
     centres = shapely.centroid(boxes)
     where = np.flatnonzero(polygons)
     features, tiles = shapely.STRtree(centres).query(shapes[where], predicate="intersects")
-    for feature, tile in zip(where[features].tolist(), tiles.tolist()):
+    for feature, tile in zip(where[features].tolist(), tiles.tolist(), strict=True):
         yield tile, names[feature], {feature}
     where = np.flatnonzero(~polygons)
     features, tiles = shapely.STRtree(boxes).query(shapes[where], predicate="intersects")
-    for feature, tile in zip(where[features].tolist(), tiles.tolist()):
+    for feature, tile in zip(where[features].tolist(), tiles.tolist(), strict=True):
         yield tile, names[feature], {feature}
 
 
@@ -167,7 +169,9 @@ def _class_join(shapes: NDArray[Any], names: Sequence[tuple[str, ...]], source: 
     share = areas / shapely.area(boxes)[tiles]
     covered: dict[tuple[int, str], float] = {}
     touched: dict[int, set[int]] = {}
-    for feature, tile, part, is_areal in zip(features.tolist(), tiles.tolist(), share.tolist(), areal.tolist()):
+    for feature, tile, part, is_areal in zip(
+        features.tolist(), tiles.tolist(), share.tolist(), areal.tolist(), strict=True
+    ):
         if is_areal and part <= 0:
             continue
         touched.setdefault(tile, set()).add(feature)

@@ -44,3 +44,9 @@ def _footprints(source: Source) -> NDArray[Any]:
     usable = np.isfinite(lon).all(axis=1) & np.isfinite(lat).all(axis=1)
     none[usable] = shapely.polygons(np.stack([lon, lat], axis=2)[usable])
     return none
+
+
+def outline(polygons: NDArray[Any]) -> Any:
+    """The convex hull of the tiles of one raster, None where they have no place on the Earth."""
+    placed = polygons[~shapely.is_missing(polygons)]
+    return shapely.convex_hull(shapely.geometrycollections(placed)) if len(placed) else None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -47,7 +47,7 @@ def raster_paths(job: TileJob) -> list[Path]:
     Raises InputError when there are none.
     """
     out = Path(os.path.abspath(job.out))
-    left_out = [out, out.with_name(out.name + ".part")]
+    left_out = [out, out.with_name(f"{out.stem}.part{out.suffix}")]
     tags = Path(os.path.abspath(job.tags)) if job.tags else None
     found: list[Path] = []
     for given in map(Path, job.rasters):
@@ -70,7 +70,7 @@ def gather(job: TileJob, report: Progress) -> Gathered:
     first = RasterReader(paths[0], job.bands, job.gsd)
     sources = []
     smaller = 0
-    for done, (path, name) in enumerate(zip(paths, names)):
+    for done, (path, name) in enumerate(zip(paths, names, strict=True)):
         if done % 50 == 0:
             report.step(done, len(paths), path.name, "rasters")
         reader = RasterReader(path, job.bands, job.gsd)
@@ -90,7 +90,7 @@ def gather(job: TileJob, report: Progress) -> Gathered:
             Source(path, name, reader.height, reader.width, reader.transform, reader.crs, reader.gsd, windows)
         )
     if smaller:
-        report.info(f"{smaller} of {len(paths)} rasters are smaller than {job.size} px and give tiles of their own size")
+        report.info(f"{smaller} of {len(paths)} rasters are smaller than {job.size} px: their tiles are smaller too")
     bands = tuple(first.bands)
     return Gathered(tuple(sources), bands, band_names(first, bands), first.dtype == np.uint8)
 
@@ -119,7 +119,7 @@ def scan(gathered: Gathered, job: TileJob, report: Progress) -> Scanned:
     for number, source in enumerate(gathered.sources):
         usable = []
         for place, (tile_id, (share, sample)) in enumerate(
-            zip(source.tile_ids, _read_tiles(source, gathered.bands, job, each, number))
+            zip(source.tile_ids, _read_tiles(source, gathered.bands, job, each, number), strict=True)
         ):
             if done % 50 == 0:
                 report.step(done, total, source.path.name, "tiles")
@@ -136,7 +136,7 @@ def scan(gathered: Gathered, job: TileJob, report: Progress) -> Scanned:
         )
     if dropped:
         report.info(f"{dropped} of {total} tiles are more than half nodata and are left out")
-    return Scanned(tuple(replace(s) for s in kept), samples)
+    return Scanned(tuple(kept), samples)
 
 
 def _read_tiles(

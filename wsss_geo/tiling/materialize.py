@@ -52,24 +52,25 @@ def write_chips(tileset: TileSet, folder: Path, report: Progress) -> Any:
     return tiles
 
 
-def _write_chip(
-    path: Path, pixels: NDArray[Any], valid: NDArray[np.bool_] | None, transform: Affine, crs: Any
-) -> None:
+def _write_chip(path: Path, pixels: NDArray[Any], valid: NDArray[np.bool_] | None, transform: Affine, crs: Any) -> None:
     count, height, width = pixels.shape
     photometric = "RGB" if count == 3 and pixels.dtype == np.uint8 else "MINISBLACK"  # else GDAL takes band 4 for alpha
-    with rasterio.Env(GDAL_TIFF_INTERNAL_MASK=True), rasterio.open(
-        path,
-        "w",
-        driver="GTiff",
-        height=height,
-        width=width,
-        count=count,
-        dtype=pixels.dtype,
-        crs=crs,
-        transform=transform,
-        compress="deflate",
-        photometric=photometric,
-    ) as file:
+    with (
+        rasterio.Env(GDAL_TIFF_INTERNAL_MASK=True),
+        rasterio.open(
+            path,
+            "w",
+            driver="GTiff",
+            height=height,
+            width=width,
+            count=count,
+            dtype=pixels.dtype,
+            crs=crs,
+            transform=transform,
+            compress="deflate",
+            photometric=photometric,
+        ) as file,
+    ):
         file.write(pixels)
         if valid is not None and not valid.all():
             file.write_mask(valid)

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from wsss_geo.classes import ClassScheme, read_classes
 from wsss_geo.errors import InputError, UsageError
@@ -19,11 +18,10 @@ from wsss_geo.outputs import replacing
 from wsss_geo.progress import Progress
 from wsss_geo.record import write_record
 from wsss_geo.tileset.index import TileSet, is_tileset, read_tileset, relative_path, write_tileset
-from wsss_geo.tileset.splits import leaking, scene_block, scene_ids, split_scenes
 from wsss_geo.tileset.statistics import measure
 from wsss_geo.tileset.tags import TagTable, derive_classes, read_tags, settle
-from wsss_geo.tiling.footprints import footprints
-from wsss_geo.tiling.gather import Gathered, Scanned, gather, scan
+from wsss_geo.tiling.assemble import assemble
+from wsss_geo.tiling.gather import Gathered, gather, scan
 from wsss_geo.tiling.materialize import write_chips
 from wsss_geo.tiling.preview import write_preview
 
@@ -49,7 +47,7 @@ def run(job: TileJob, report: Progress | None = None) -> TileResult:
     found_at = time.monotonic()
     scheme, tags = _agree(job, table, scheme, report)
     scanned = scan(gathered, job, report)
-    tiles = _index(job, scanned, table, tags, scheme, report)
+    tiles = assemble(job, scanned, table, tags, scheme, report)
     if not len(tiles):
         raise InputError(job.rasters[0], "no tile is left", "check size and rasters")
     train = tiles.loc[tiles["split"] == "train", "tile_id"]
@@ -135,70 +133,6 @@ def _agree(
     return scheme, tags
 
 
-def _index(
-    job: TileJob,
-    scanned: Scanned,
-    table: TagTable | None,
-    tags: Mapping[str, tuple[str, ...]],
-    scheme: ClassScheme,
-    report: Progress,
-) -> Any:
-    """The rows of the index; ``source`` and ``mask`` are full paths until written."""
-    import geopandas
-    import pandas
-
-    from wsss_geo.tileset.index import COLUMNS, INDEX_CRS
-
-    sources = scanned.sources
-    block = job.scene_block if job.scene_block is not None else scene_block(sources, job.size)
-    masks = table.masks if table else {}
-    rows = []
-    for source in sources:
-        for tile_id, window, scene in zip(source.tile_ids, source.windows, scene_ids(source, block)):
-            names = tags.get(tile_id)
-            mask = masks.get(tile_id)
-            rows.append(
-                (tile_id, os.path.abspath(source.path), window.row_off, window.col_off, window.height, window.width)
-                + (list(names or ()), names is not None, scene, os.path.abspath(mask) if mask else None)
-                + (source.gsd if source.gsd is not None else float("nan"),)
-            )
-    plain = [c for c in COLUMNS if c not in ("split", "geometry")]
-    frame = pandas.DataFrame(rows, columns=plain)
-    frame["mask"] = frame["mask"].astype(object).where(frame["mask"].notna(), None)
-    tiles = geopandas.GeoDataFrame(frame, geometry=footprints(sources), crs=INDEX_CRS)
-    tiles["split"] = _splits(tiles, scheme, job, report)
-    boxes = np.concatenate([s.bounds_px() for s in sources])
-    drop = np.zeros(len(tiles), dtype=bool)
-    split = tiles["split"].to_numpy(dtype=object)
-    for places in tiles.groupby("source", sort=False).indices.values():
-        drop[places] = leaking(boxes[places], split[places])
-    if drop.any():
-        report.info(f"{int(drop.sum())} tiles share pixels with a tile of another split and are left out")
-    tiles = tiles[~drop].reset_index(drop=True)
-    assert int(tiles.groupby("scene_id")["split"].nunique().max()) == 1, "a scene is in two splits"
-    return tiles[list(COLUMNS)]
-
-
-def _splits(tiles: Any, scheme: ClassScheme, job: TileJob, report: Progress) -> NDArray[np.object_]:
-    """The split of every tile; scenes without any tag train, unless none has tags."""
-    place = {n: i for i, n in enumerate(scheme.taggable)}
-    matrix = np.zeros((len(tiles), len(place)), dtype=bool)
-    for i, names in enumerate(tiles["tags"]):
-        matrix[i, [place[n] for n in names]] = True
-    tagged = tiles["tagged"].to_numpy(dtype=bool)
-    dealt = tagged if tagged.any() else np.ones(len(tiles), dtype=bool)
-    scenes = tiles["scene_id"].to_numpy(dtype=object)
-    by_scene = split_scenes(scenes[dealt].tolist(), matrix[dealt], job.val, job.test, job.seed)
-    split = np.array([by_scene.get(s, "train") for s in scenes], dtype=object)
-    for part, share in (("val", job.val), ("test", job.test)):
-        if share > 0 and part not in by_scene.values():
-            report.warn(
-                f"{len(by_scene)} tagged scene{'s' * (len(by_scene) != 1)} are too few to hold any out for {part}; "
-                "add rasters or use a smaller --scene-block"
-            )
-    return split
-
-
 def _write(tileset: TileSet, report: Progress) -> None:
     """Build the folder beside its place and move it there when it is whole."""
     out = tileset.root
@@ -240,7 +174,7 @@ def _result(tileset: TileSet) -> TileResult:
         total=len(tileset),
         tagged=int(tileset.tiles["tagged"].sum()),
         splits={s: int((split == s).sum()) for s in SPLITS},
-        counts=dict(zip(names, matrix.sum(axis=0).tolist())),
+        counts=dict(zip(names, matrix.sum(axis=0).tolist(), strict=True)),
         cooccurrence=tuple(tuple(row) for row in together.tolist()),
         preview=str(tileset.root / "preview.png"),
     )
@@ -258,6 +192,6 @@ def cooccurrence_table(result: TileResult) -> str:
     left = max(len(n) for n in result.classes) + 4
     wide = max(5, *(len(str(v)) + 1 for row in result.cooccurrence for v in row))
     lines = [" " * left + "".join(f"{i + 1:>{wide}}" for i in range(len(result.classes)))]
-    for i, (name, row) in enumerate(zip(result.classes, result.cooccurrence)):
+    for i, (name, row) in enumerate(zip(result.classes, result.cooccurrence, strict=True)):
         lines.append(f"{i + 1:>2} {name:<{left - 3}}" + "".join(f"{v:>{wide}}" for v in row))
     return "\n".join(lines)

@@ -1,0 +1,95 @@
+"""The rows of the index: tiles, tags, scenes, splits and footprints put together."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import Any
+
+import geopandas
+import numpy as np
+import pandas
+from numpy.typing import NDArray
+
+from wsss_geo.classes import ClassScheme
+from wsss_geo.jobs import TileJob
+from wsss_geo.progress import Progress
+from wsss_geo.tileset.index import COLUMNS, INDEX_CRS
+from wsss_geo.tileset.splits import leaking, same_ground, scene_block, scene_ids, split_scenes
+from wsss_geo.tileset.tags import TagTable
+from wsss_geo.tiling.footprints import footprints, outline
+from wsss_geo.tiling.gather import Scanned
+
+
+def assemble(
+    job: TileJob,
+    scanned: Scanned,
+    table: TagTable | None,
+    tags: Mapping[str, tuple[str, ...]],
+    scheme: ClassScheme,
+    report: Progress,
+) -> Any:
+    """Return the rows of the index as a GeoDataFrame; ``source`` and ``mask`` are still full paths.
+
+    Tiles that share pixels, or ground, with a tile of a split that goes before theirs are left out.
+    """
+    sources = scanned.sources
+    block = job.scene_block if job.scene_block is not None else scene_block(sources, job.size)
+    masks = table.masks if table else {}
+    places = [footprints([s]) for s in sources]
+    home = same_ground([outline(p) for p in places]) if block == 0 else list(range(len(sources)))
+    rows = []
+    for source, first in zip(sources, home, strict=True):
+        scenes = scene_ids(source, block) if block else [sources[first].name] * len(source.windows)
+        for tile_id, window, scene in zip(source.tile_ids, source.windows, scenes, strict=True):
+            names = tags.get(tile_id)
+            mask = masks.get(tile_id)
+            rows.append(
+                {
+                    "tile_id": tile_id,
+                    "source": os.path.abspath(source.path),
+                    "row_off": window.row_off,
+                    "col_off": window.col_off,
+                    "height": window.height,
+                    "width": window.width,
+                    "tags": list(names or ()),
+                    "tagged": names is not None,
+                    "scene_id": scene,
+                    "mask": os.path.abspath(mask) if mask else None,
+                    "gsd": source.gsd if source.gsd is not None else float("nan"),
+                }
+            )
+    frame = pandas.DataFrame(rows)
+    frame["mask"] = frame["mask"].astype(object).where(frame["mask"].notna(), None)
+    tiles = geopandas.GeoDataFrame(frame, geometry=np.concatenate(places), crs=INDEX_CRS)
+    tiles["split"] = _splits(tiles, scheme, job, report)
+    split = tiles["split"].to_numpy(dtype=object)
+    drop = leaking(np.asarray(tiles.geometry.array), split)
+    boxes = np.concatenate([s.boxes_px() for s in sources])
+    for own in tiles.groupby("source", sort=False).indices.values():
+        drop[own] |= leaking(boxes[own], split[own])
+    if drop.any():
+        report.info(f"{int(drop.sum())} tiles share pixels with a tile of another split and are left out")
+    tiles = tiles[~drop].reset_index(drop=True)
+    assert int(tiles.groupby("scene_id")["split"].nunique().max()) == 1, "a scene is in two splits"
+    return tiles[list(COLUMNS)]
+
+
+def _splits(tiles: Any, scheme: ClassScheme, job: TileJob, report: Progress) -> NDArray[np.object_]:
+    """The split of every tile; scenes without any tag train, unless none has tags."""
+    place = {n: i for i, n in enumerate(scheme.taggable)}
+    matrix = np.zeros((len(tiles), len(place)), dtype=bool)
+    for i, names in enumerate(tiles["tags"]):
+        matrix[i, [place[n] for n in names]] = True
+    tagged = tiles["tagged"].to_numpy(dtype=bool)
+    dealt = tagged if tagged.any() else np.ones(len(tiles), dtype=bool)
+    scenes = tiles["scene_id"].to_numpy(dtype=object)
+    by_scene = split_scenes(scenes[dealt].tolist(), matrix[dealt], job.val, job.test, job.seed)
+    split = np.array([by_scene.get(s, "train") for s in scenes], dtype=object)
+    for part, share in (("val", job.val), ("test", job.test)):
+        if share > 0 and part not in by_scene.values():
+            report.warn(
+                f"{len(by_scene)} tagged scene{'s' * (len(by_scene) != 1)} are too few to hold any out for {part}; "
+                "add rasters or use a smaller --scene-block"
+            )
+    return split
