@@ -1,0 +1,141 @@
+"""Segment a raster layer with a model."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from qgis.core import (
+    QgsProcessing,
+    QgsProcessingOutputNumber,
+    QgsProcessingParameterExtent,
+    QgsProcessingParameterFeatureSource,
+    QgsProcessingParameterRasterDestination,
+    QgsProcessingParameterRasterLayer,
+    QgsProcessingParameterVectorDestination,
+    QgsSettings,
+)
+
+from ...wsss_geo.jobs import PredictJob
+from ..report import area_table, facts, page, percent
+from ..styling import style_on_load
+from .base import JobAlgorithm, as_text
+from .sources import VECTOR_FORMATS, raster_path, raster_refusal
+
+LAST_MODEL = "wsss_geo/last_model"
+_LAYERS = (("OUTPUT", "mask", "Mask"), ("POLYGONS", "polygons", "Polygons"), ("CONFIDENCE", "confidence", "Confidence"))
+
+
+class Segment(JobAlgorithm):
+    """Raster layer and model in; mask, polygons, confidence, class activation maps and areas out."""
+
+    ID, TITLE = "segment", "Segment layer"
+    SUMMARY = "Turns a raster layer into a land-cover mask and polygons with a trained model."
+    HELP = (
+        "The raster is read window by window, so its size does not matter. Mask, confidence and class activation maps "
+        "keep its grid and CRS. Choose an extent or polygons to segment only a part. The report lists the area of "
+        "every class.\n\nThe layer must be a file that QGIS opened with GDAL (GeoTIFF, VRT, JPEG 2000, …)."
+    )
+    TAGS = ("land cover", "segmentation", "classification", "deep learning", "mask", "polygons", "ViT", "predict")
+    JOB = PredictJob
+    PLACED = ("rasters", "out", "polygons", "confidence", "cam", "aoi")
+
+    def add_inputs(self) -> None:
+        """Add layer, model and area of interest."""
+        polygon = QgsProcessing.SourceType.TypeVectorPolygon
+        self.addParameter(QgsProcessingParameterRasterLayer("INPUT", self.tr("Raster layer")))
+        self.add_setting("model")
+        extent = QgsProcessingParameterExtent("EXTENT", self.tr("Extent to segment"), None, True)
+        extent.setHelp(self.tr("Only this rectangle is segmented; the whole layer unless given."))
+        self.addParameter(extent)
+        area = QgsProcessingParameterFeatureSource("AOI", self.tr("Polygons to segment within"), [polygon], None, True)
+        area.setHelp(self.tr("Only what lies within these polygons is segmented."))
+        self.addParameter(area)
+
+    def add_outputs(self) -> None:
+        """Add the destinations, the report and the figures."""
+        polygon = QgsProcessing.SourceType.TypeVectorPolygon
+        self.addParameter(QgsProcessingParameterRasterDestination("OUTPUT", self.tr("Mask")))
+        self.addParameter(
+            QgsProcessingParameterVectorDestination("POLYGONS", self.tr("Polygons"), polygon, None, True, True)
+        )
+        self.addParameter(
+            QgsProcessingParameterRasterDestination("CONFIDENCE", self.tr("Confidence"), None, True, False)
+        )
+        self.addParameter(
+            QgsProcessingParameterRasterDestination("CAM", self.tr("Class activation maps"), None, True, False)
+        )
+        self.add_report()
+        self.add_text_output("AREAS", "Area of each class in square metres (JSON)")
+        self.addOutput(QgsProcessingOutputNumber("POLYGON_COUNT", self.tr("Number of polygons")))
+        self.addOutput(QgsProcessingOutputNumber("VALID_SHARE", self.tr("Share of valid pixels")))
+
+    def refusal(self, parameters: Any, context: Any) -> str:
+        """Refuse layers that are no files, bands the layer lacks, and an area given twice."""
+        layer = self.parameterAsRasterLayer(parameters, "INPUT", context)
+        reason = raster_refusal(layer)
+        if reason:
+            return reason
+        bands = self._settings(parameters, context).get("bands", [])
+        if any(not 1 <= b <= layer.bandCount() for b in bands):
+            return f"Bands {bands}: layer “{layer.name()}” has bands 1 to {layer.bandCount()}; choose among them."
+        if parameters.get("EXTENT") not in (None, "") and parameters.get("AOI") not in (None, ""):
+            return "Both an extent and polygons are given; keep one of them."
+        if self._extent(parameters, context, layer) and not self._overlaps(parameters, context, layer):
+            return f"The extent does not touch layer “{layer.name()}”; choose one that does."
+        return ""
+
+    def sources(self, parameters: Any, context: Any, feedback: Any) -> dict[str, Any]:
+        """Return raster and area of interest."""
+        layer = self.parameterAsRasterLayer(parameters, "INPUT", context)
+        self._name, self._metric = layer.name(), layer.crs().isValid()
+        QgsSettings().setValue(LAST_MODEL, self.source_path(parameters, "MODEL", context))
+        found: dict[str, Any] = {"rasters": [raster_path(layer)]}
+        if parameters.get("AOI") not in (None, ""):
+            found["aoi"] = self.parameterAsCompatibleSourceLayerPath(
+                parameters, "AOI", context, VECTOR_FORMATS, "gpkg", feedback
+            )
+        elif self._extent(parameters, context, layer):
+            found["aoi"] = self._extent(parameters, context, layer)
+        return found
+
+    def destinations(self, parameters: Any, context: Any) -> dict[str, Any]:
+        """Return the outputs that are wanted."""
+        fields = {"out": "OUTPUT", "polygons": "POLYGONS", "confidence": "CONFIDENCE", "cam": "CAM"}
+        return {f: self.parameterAsOutputLayer(parameters, name, context) for f, name in fields.items()}
+
+    def results(self, job: Any, result: dict[str, Any], parameters: Any, context: Any) -> dict[str, Any]:
+        """Return the paths, the areas and the report; name and style the layers."""
+        written = {"OUTPUT": job.out, "POLYGONS": job.polygons, "CONFIDENCE": job.confidence, "CAM": job.cam}
+        for name, role, title in (*_LAYERS, ("CAM", "cam", "Class activation maps")):
+            if written[name]:
+                style_on_load(context, written[name], role, f"{self._name} – {self.tr(title)}", self._name)
+        areas, shares = dict(result["area_m2"]), dict(result["share"])
+        summary = {
+            "Raster": job.rasters[0],
+            "Model": job.model,
+            "Mask": job.out,
+            "Size": f"{result['width']} x {result['height']} pixels",
+            "Valid": percent(result["valid_share"]),
+            "Polygons": result.get("polygon_count"),
+            "Seconds": float(result["seconds"]),
+        }
+        report = page(f"{self._name}: land cover", area_table(areas, shares, self._metric), facts(summary))
+        return {
+            **{name: path for name, path in written.items() if path},
+            **self.write_report(parameters, context, report),
+            "AREAS": as_text(areas),
+            "POLYGON_COUNT": result.get("polygon_count"),
+            "VALID_SHARE": result["valid_share"],
+        }
+
+    def _extent(self, parameters: Any, context: Any, layer: Any) -> str:
+        """Return the extent as minx,miny,maxx,maxy in the layer's CRS, or an empty text."""
+        if parameters.get("EXTENT") in (None, ""):
+            return ""
+        box = self.parameterAsExtent(parameters, "EXTENT", context, layer.crs())
+        if box.isNull() or box.isEmpty():
+            return ""
+        return ",".join(repr(v) for v in (box.xMinimum(), box.yMinimum(), box.xMaximum(), box.yMaximum()))
+
+    def _overlaps(self, parameters: Any, context: Any, layer: Any) -> bool:
+        return bool(self.parameterAsExtent(parameters, "EXTENT", context, layer.crs()).intersects(layer.extent()))

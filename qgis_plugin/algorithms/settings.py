@@ -1,0 +1,172 @@
+"""Processing parameters from the fields of a job, and the fields' values from the parameters.
+
+A job's field says its kind, limits, choices and help; so command line and QGIS never drift apart.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from qgis.core import (
+    QgsProcessingAlgorithm,
+    QgsProcessingContext,
+    QgsProcessingException,
+    QgsProcessingParameterBoolean,
+    QgsProcessingParameterDefinition,
+    QgsProcessingParameterEnum,
+    QgsProcessingParameterFile,
+    QgsProcessingParameterNumber,
+    QgsProcessingParameterString,
+)
+
+#: What a field is called in dialogs, where its name alone does not say it.
+LABELS = {
+    "backbone_args": "Backbone arguments (name=value, …)",
+    "bands": "Bands, in the model's order (such as 4,3,2)",
+    "batch_size": "Batch size",
+    "check_every": "Steps between checkpoints",
+    "classes": "Class scheme (classes.json)",
+    "compile": "Compile the network",
+    "crop": "Training view (pixels)",
+    "device": "Compute on",
+    "flips": "Average over flips",
+    "gsd": "Ground sample distance (metres)",
+    "learning_rate": "Learning rate",
+    "materialize": "Copy the pixels of every tile",
+    "min_area": "Minimum polygon area (square metres)",
+    "overlap": "Window overlap (share)",
+    "pretrained": "Download published backbone weights",
+    "recipe": "Recipe (YAML)",
+    "resample": "Resample to the model's ground sample distance",
+    "scene_block": "Scene block (pixels)",
+    "scores": "Scores that decide",
+    "settings": "Method settings (name=value, …)",
+    "simplify": "Simplification tolerance (pixels)",
+    "size": "Tile size (pixels)",
+    "steps": "Training steps",
+    "stride": "Tile step (pixels)",
+    "test": "Share of scenes for testing",
+    "threads": "Decoding threads",
+    "threshold": "Confidence threshold",
+    "val": "Share of scenes for validation",
+    "weights": "Backbone weights",
+    "window": "Window size (pixels)",
+    "with_tags": "Let only the tags of a tile compete",
+    "workers": "Loading processes",
+}
+FILTERS = {
+    "classes": "Class schemes (*.json)",
+    "model": "Models (*.safetensors)",
+    "recipe": "Recipes (*.yaml *.yml)",
+    "weights": "Weights (*.safetensors *.pth *.pt)",
+}
+
+
+def parameter_name(field: dataclasses.Field[Any]) -> str:
+    """Return the name of the parameter that carries ``field``."""
+    return field.name.upper()
+
+
+def setting_parameter(field: dataclasses.Field[Any], label: str = "") -> QgsProcessingParameterDefinition:
+    """Return the Processing parameter for a job's field."""
+    rule = field.metadata
+    kind, name = rule["kind"], parameter_name(field)
+    label = label or LABELS.get(field.name) or field.name.replace("_", " ").capitalize()
+    required = field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
+    default = None if required or kind == "mapping" else field.default
+    optional = bool(rule["optional"]) or kind == "mapping"
+    if kind == "flag":
+        parameter = QgsProcessingParameterBoolean(name, label, default, optional)
+    elif kind == "choice":
+        parameter = QgsProcessingParameterEnum(name, label, list(rule["choices"]), False, default, optional, True)
+    elif kind in ("int", "float"):
+        types = QgsProcessingParameterNumber.Type
+        number = types.Integer if kind == "int" else types.Double
+        parameter = QgsProcessingParameterNumber(name, label, number, default, optional)
+        if rule["low"] is not None:
+            parameter.setMinimum(rule["low"])
+        if rule["high"] is not None:
+            parameter.setMaximum(rule["high"])
+    elif kind == "path":
+        behavior = QgsProcessingParameterFile.Behavior.File
+        files = FILTERS.get(field.name, "")
+        parameter = QgsProcessingParameterFile(name, label, behavior, "", default, optional, files)
+    else:
+        parameter = QgsProcessingParameterString(name, label, default, False, optional)
+    parameter.setHelp(rule["help"])
+    if rule["advanced"]:
+        parameter.setFlags(parameter.flags() | QgsProcessingParameterDefinition.Flag.FlagAdvanced)
+    return parameter
+
+
+def setting_values(
+    algorithm: QgsProcessingAlgorithm,
+    job_fields: list[dataclasses.Field[Any]],
+    parameters: Mapping[str, Any],
+    context: QgsProcessingContext,
+) -> dict[str, Any]:
+    """Return the values of the fields whose parameters are set. Raises QgsProcessingException."""
+    found = {}
+    for field in job_fields:
+        name = parameter_name(field)
+        definition = algorithm.parameterDefinition(name)
+        if parameters.get(name) in (None, "") and definition.defaultValue() in (None, ""):
+            continue
+        value = _value(algorithm, field, parameters, context)
+        if value is not None:
+            found[field.name] = value
+    return found
+
+
+def _value(
+    algorithm: QgsProcessingAlgorithm, field: dataclasses.Field[Any], parameters: Any, context: QgsProcessingContext
+) -> Any:
+    kind, name = field.metadata["kind"], parameter_name(field)
+    if kind == "flag":
+        return algorithm.parameterAsBool(parameters, name, context)
+    if kind == "choice":
+        return algorithm.parameterAsEnumString(parameters, name, context)
+    if kind == "int":
+        return algorithm.parameterAsInt(parameters, name, context)
+    if kind == "float":
+        return algorithm.parameterAsDouble(parameters, name, context)
+    text = algorithm.parameterAsString(parameters, name, context).strip()
+    if not text:
+        return None
+    label = algorithm.parameterDefinition(name).description()
+    if kind == "ints":
+        return _whole_numbers(text, label)
+    if kind == "mapping":
+        return _mapping(text, label)
+    return text
+
+
+def _whole_numbers(text: str, label: str) -> list[int]:
+    try:
+        return [int(word) for word in text.replace(";", ",").split(",")]
+    except ValueError:
+        raise QgsProcessingException(f"{label}: “{text}” is not a list of whole numbers; write it like 1,2,3.") from None
+
+
+def _mapping(text: str, label: str) -> dict[str, Any]:
+    values = {}
+    for pair in text.replace("\n", ",").split(","):
+        name, equals, value = (part.strip() for part in pair.partition("="))
+        if not name and not equals:
+            continue
+        if not name or not equals:
+            raise QgsProcessingException(f"{label}: “{pair.strip()}” is not name=value; separate pairs by commas.")
+        values[name] = _plain(value)
+    return values
+
+
+def _plain(word: str) -> Any:
+    """Return the number, true or false that ``word`` writes, else the word itself."""
+    try:
+        value = json.loads(word)
+    except ValueError:
+        return word
+    return value if isinstance(value, (bool, int, float)) else word

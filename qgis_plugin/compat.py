@@ -1,0 +1,18 @@
+"""What differs between Qt 5 and Qt 6 and between QGIS 3.22 and later ones."""
+
+from __future__ import annotations
+
+from typing import Any
+
+try:
+    from qgis.PyQt.QtGui import QAction  # Qt 6
+except ImportError:
+    from qgis.PyQt.QtWidgets import QAction
+
+__all__ = ["QAction", "group_layer"]
+
+
+def group_layer(details: Any, name: str) -> None:
+    """Put the layer that ``details`` describes into the group ``name``; QGIS before 3.32 keeps it at the root."""
+    if hasattr(details, "groupName"):
+        details.groupName = name

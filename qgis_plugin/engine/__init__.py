@@ -1,0 +1,1 @@
+"""The engine: the separate Python with torch and rasterio that does the work."""

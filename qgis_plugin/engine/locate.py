@@ -1,0 +1,162 @@
+"""Which Python is the engine's, and whether it can be used."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess  # nosec B404 - the engine is another program by design
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from qgis.core import QgsApplication, QgsSettings
+
+from .environment import child_environment
+
+SETTING = "wsss_geo/python"
+VARIABLE = "WSSS_GEO_PYTHON"
+OLDEST_PYTHON = (3, 11)
+PACKAGES = (
+    "torch", "timm", "lightning", "safetensors", "rasterio", "geopandas", "pyogrio", "pyproj", "shapely",
+    "pyarrow", "numba", "numpy", "scipy",
+)  # fmt: skip
+
+_PROBE = Path(__file__).with_name("probe.py")
+_PROBE_SECONDS = 20
+_RETRY_SECONDS = 5
+_HOW_TO_CHOOSE = "choose another with Raster > wsss-geo > Choose Engine"
+
+_checked: dict[tuple[str, float], tuple[float, str]] = {}
+
+
+class EngineMissing(Exception):
+    """No usable engine; the message is a sentence for the user."""
+
+
+@dataclass(frozen=True)
+class Engine:
+    """A Python that can run the engine, and where its path came from."""
+
+    python: str
+    origin: str
+
+
+def package_root() -> Path:
+    """Return the folder that holds the ``wsss_geo`` package the plugin came with."""
+    return Path(os.path.abspath(__file__)).parents[2]  # not resolved: a development link has its own layout
+
+
+def engine_environment() -> dict[str, str]:
+    """Return the environment in which the engine's Python runs."""
+    return child_environment(os.environ, str(package_root()), QgsApplication.prefixPath())
+
+
+def own_environment() -> Path:
+    """Return the folder of the plugin's own Python environment, in the profile, beside the plugins' folder."""
+    return Path(QgsApplication.qgisSettingsDirPath()) / "wsss_geo" / "engine"
+
+
+def find_engine() -> Engine:
+    """Return the engine to use: the setting, else the environment variable, else the plugin's own environment.
+
+    Raises EngineMissing if none is named or the first one named cannot be used; a broken choice is never passed over.
+    """
+    engine = _named()
+    problem = check_python(engine.python)
+    if problem:
+        raise EngineMissing(f"The engine's Python {engine.python} ({engine.origin}) {problem}; {_HOW_TO_CHOOSE}.")
+    return engine
+
+
+def _named() -> Engine:
+    chosen = str(QgsSettings().value(SETTING, "") or "")
+    if chosen:
+        return Engine(interpreter_in(chosen), "chosen in QGIS")
+    variable = os.environ.get(VARIABLE, "")
+    if variable:
+        return Engine(interpreter_in(variable), f"environment variable {VARIABLE}")
+    own = interpreter_in(str(own_environment()))
+    if Path(own).is_file():
+        return Engine(own, "the plugin's own environment")
+    raise EngineMissing(
+        "wsss-geo needs a Python with torch and rasterio, and none is set up; "
+        f"choose one with Raster > wsss-geo > Choose Engine, or set the environment variable {VARIABLE}."
+    )
+
+
+def interpreter_in(path: str) -> str:
+    """Return the interpreter of the environment folder ``path``, or ``path`` itself if it is no folder."""
+    folder = Path(path).expanduser()
+    if not folder.is_dir():
+        return str(folder)
+    candidates = (folder / "bin" / "python", folder / "Scripts" / "python.exe", folder / "python.exe")
+    return str(next((c for c in candidates if c.is_file()), candidates[0]))
+
+
+def check_python(python: str) -> str:
+    """Return what is wrong with ``python`` as the engine, or an empty text.
+
+    A good answer holds as long as the file is unchanged, a bad one for some seconds, because a package may arrive.
+    """
+    path = Path(python)
+    if not path.is_file():
+        return "does not exist"
+    if path.name.lower().startswith("qgis"):
+        return "is QGIS itself, not a Python"
+    key = (python, path.stat().st_mtime)
+    when, problem = _checked.get(key, (0.0, "not checked"))
+    if problem and time.monotonic() - when > _RETRY_SECONDS or when == 0.0:
+        problem = _problem(python)
+        _checked[key] = (time.monotonic(), problem)
+    return problem
+
+
+def _problem(python: str) -> str:
+    try:
+        found = probe(python, PACKAGES)
+    except EngineMissing as error:
+        return str(error)
+    version = tuple(int(v) for v in str(found["python"]).split(".")[:2])
+    if version < OLDEST_PYTHON:
+        return f"is version {found['python']}, and {'.'.join(map(str, OLDEST_PYTHON))} or later is needed"
+    if found["missing"]:
+        return f"lacks {', '.join(found['missing'])}"
+    return ""
+
+
+def probe(python: str, packages: tuple[str, ...], load: bool = False, seconds: float = _PROBE_SECONDS) -> dict[str, Any]:
+    """Ask ``python`` for its version and packages (see ``probe.py``). Raises EngineMissing."""
+    command = [python, "-I", str(_PROBE), *(["--import"] if load else []), *packages]
+    try:
+        with tempfile.TemporaryDirectory(prefix="wsss_geo_") as folder:
+            answer = subprocess.run(  # nosec B603 - a list of arguments, no shell; the user chose the program
+                command,
+                cwd=folder,
+                env=engine_environment(),
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                timeout=seconds,
+                check=False,
+                creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),
+            )
+    except subprocess.TimeoutExpired:
+        raise EngineMissing(f"did not answer within {seconds:g} s") from None
+    except OSError as error:
+        raise EngineMissing(f"cannot be started ({error.strerror or error})") from None
+    found = _last_object(answer.stdout.decode("utf-8", "replace"))
+    if {"python", "missing"} <= set(found):
+        return found
+    said = answer.stderr.decode("utf-8", "replace").strip().splitlines()
+    detail = f": {said[-1][:200]}" if said else ""
+    raise EngineMissing(f"does not answer like a Python (exit {answer.returncode}{detail})")
+
+
+def _last_object(text: str) -> dict[str, Any]:
+    lines = text.strip().splitlines() or [""]
+    try:
+        found = json.loads(lines[-1])
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}

@@ -1,0 +1,120 @@
+"""The plugin: a provider of algorithms, a button and a menu that open them filled in."""
+# ruff: noqa: N802 - the names are QGIS's
+
+from __future__ import annotations
+
+from typing import Any
+
+from qgis.core import Qgis, QgsApplication, QgsRasterLayer, QgsSettings
+from qgis.PyQt.QtCore import QCoreApplication
+from qgis.PyQt.QtGui import QIcon
+from qgis.PyQt.QtWidgets import QFileDialog
+
+from .algorithms.segment import LAST_MODEL
+from .compat import QAction
+from .engine.locate import SETTING, EngineMissing, check_python, find_engine, interpreter_in, package_root
+from .provider import WsssGeoProvider
+from .styling import forget_stylers
+from .worker import stop_all
+
+MENU = "wsss-geo"
+
+
+class WsssGeoPlugin:
+    """What QGIS loads. ``iface`` is None in ``qgis_process``, which calls ``initProcessing`` alone."""
+
+    def __init__(self, iface: Any) -> None:
+        self._iface = iface
+        self._provider: WsssGeoProvider | None = None
+        self._actions: list[QAction] = []
+        self._dialogs: list[Any] = []
+
+    def initProcessing(self) -> None:
+        """Register the algorithms."""
+        if self._provider is None:
+            self._provider = WsssGeoProvider()
+            QgsApplication.processingRegistry().addProvider(self._provider)
+
+    def initGui(self) -> None:
+        """Add button and menu."""
+        self.initProcessing()
+        icon = QIcon(str(package_root() / "icon.png"))
+        segment = self._add_action("wsss_geo_segment", icon, self.tr("Segment Layer…"), self.segment_layer)
+        segment.setToolTip(self.tr("Segment the active raster layer with a model"))
+        self._iface.addToolBarIcon(segment)
+        for name, title in (("tile", "Make Tile Set…"), ("train", "Train Model From Tags…")):
+            self._add_action(f"wsss_geo_{name}", icon, self.tr(title), lambda _=False, n=name: self.open(n, {}))
+        self._add_action("wsss_geo_engine", QIcon(), self.tr("Choose Engine…"), self.choose_engine)
+
+    def unload(self) -> None:
+        """Take everything away again: dialogs, actions, algorithms, running workers."""
+        stop_all()
+        for dialog in self._dialogs:
+            dialog.close()
+            dialog.deleteLater()
+        self._dialogs.clear()
+        for action in self._actions:
+            self._iface.removePluginRasterMenu(MENU, action)
+            self._iface.removeToolBarIcon(action)
+            action.deleteLater()
+        self._actions.clear()
+        if self._provider is not None:
+            QgsApplication.processingRegistry().removeProvider(self._provider)
+            self._provider = None
+        forget_stylers()
+
+    def segment_layer(self) -> None:
+        """Open "Segment layer" with the active raster layer and the model used last."""
+        parameters = {}
+        layer = self._iface.activeLayer()
+        if isinstance(layer, QgsRasterLayer):
+            parameters["INPUT"] = layer.id()
+        model = str(QgsSettings().value(LAST_MODEL, "") or "")
+        if model:
+            parameters["MODEL"] = model
+        self.open("segment", parameters)
+
+    def open(self, name: str, parameters: dict[str, Any]) -> None:
+        """Open the dialog of an algorithm, or say in the message bar why it cannot run."""
+        try:
+            find_engine()
+        except EngineMissing as error:
+            self._say(str(error), Qgis.MessageLevel.Warning)
+            return
+        import processing  # QGIS's own plugin, there only once the interface is up
+
+        dialog = processing.createAlgorithmDialog(f"wsss_geo:{name}", parameters)
+        if dialog is None:
+            self._say(self.tr("The dialog cannot be opened; is the Processing plugin on?"), Qgis.MessageLevel.Warning)
+            return
+        self._dialogs.append(dialog)
+        dialog.finished.connect(lambda _=0, d=dialog: self._dialogs.remove(d) if d in self._dialogs else None)
+        dialog.show()
+
+    def choose_engine(self) -> None:
+        """Let the user choose the engine's Python; a wrong choice is refused with its reason."""
+        path, _ = QFileDialog.getOpenFileName(self._iface.mainWindow(), self.tr("Python of the Engine"))
+        if not path:
+            return
+        python = interpreter_in(path)
+        problem = check_python(python)
+        if problem:
+            self._say(f"{python} {problem}.", Qgis.MessageLevel.Warning)
+            return
+        QgsSettings().setValue(SETTING, python)
+        self._say(self.tr("The engine's Python is now {}.").format(python), Qgis.MessageLevel.Success)
+
+    def tr(self, text: str) -> str:
+        """Return ``text`` in the user's language."""
+        return QCoreApplication.translate("wsss_geo", text)
+
+    def _say(self, sentence: str, level: Any) -> None:
+        self._iface.messageBar().pushMessage(MENU, sentence, level)
+
+    def _add_action(self, name: str, icon: QIcon, title: str, slot: Any) -> QAction:
+        action = QAction(icon, title, self._iface.mainWindow())
+        action.setObjectName(name)
+        action.triggered.connect(slot)
+        self._iface.addPluginToRasterMenu(MENU, action)
+        self._actions.append(action)
+        return action

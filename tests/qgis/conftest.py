@@ -1,0 +1,189 @@
+"""One headless QGIS with its Processing and an empty profile, into which the packaged plugin is put."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import importlib.util
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+HAS_QGIS = importlib.util.find_spec("qgis") is not None and importlib.util.find_spec("qgis.core") is not None
+ENGINE = next(
+    (p for p in (os.environ.get("WSSS_GEO_PYTHON", ""), str(ROOT / ".venv/bin/python")) if p and Path(p).exists()), ""
+)
+
+if not HAS_QGIS:
+    collect_ignore_glob = ["test_*.py"]
+else:
+    # Before anything of Qt is loaded: no window, and nothing of the user's settings.
+    os.environ["QT_QPA_PLATFORM"] = "offscreen"
+    SCRATCH = tempfile.TemporaryDirectory(prefix="wsss_geo_qgis_")
+    os.environ.update(HOME=SCRATCH.name, XDG_RUNTIME_DIR=SCRATCH.name, QGIS_CUSTOM_CONFIG_PATH=SCRATCH.name)
+    os.environ.pop("WSSS_GEO_PYTHON", None)
+
+
+def load_tool():
+    """The packaging tool as a module."""
+    spec = importlib.util.spec_from_file_location("package_plugin", ROOT / "tools/package_plugin.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="session")
+def qgis_app():
+    """QGIS without a window, with Processing."""
+    from qgis.core import QgsApplication
+
+    app = QgsApplication([], True, SCRATCH.name)
+    app.initQgis()
+    sys.path.append(str(Path(QgsApplication.pkgDataPath()) / "python/plugins"))
+    from processing.core.Processing import Processing
+
+    Processing.initialize()
+    yield app
+    Processing.deinitialize()
+    app.exitQgis()
+
+
+@pytest.fixture(scope="session")
+def plugin_folder(qgis_app):
+    """The packaged plugin, in the plugins' folder of the profile, importable as QGIS imports it."""
+    folder = load_tool().write_folder(Path(SCRATCH.name) / "python/plugins")
+    sys.path.append(str(folder.parent))
+    return folder
+
+
+@pytest.fixture(scope="session")
+def package(plugin_folder):
+    """``package("worker")`` is the module ``wsss_geo_segment.qgis_plugin.worker``."""
+    return lambda name: importlib.import_module(f"{plugin_folder.name}.qgis_plugin.{name}")
+
+
+@pytest.fixture(scope="session")
+def provider(package):
+    """The provider, registered."""
+    from qgis.core import QgsApplication
+
+    made = package("provider").WsssGeoProvider()
+    assert QgsApplication.processingRegistry().addProvider(made)
+    yield made
+    with contextlib.suppress(RuntimeError):
+        QgsApplication.processingRegistry().removeProvider(made)
+
+
+@pytest.fixture(autouse=True)
+def no_engine_chosen(request):
+    """Every test starts with no engine named anywhere."""
+    if "qgis_app" not in request.fixturenames and "package" not in request.fixturenames:
+        yield
+        return
+    from qgis.core import QgsSettings
+
+    QgsSettings().remove("wsss_geo")
+    yield
+    QgsSettings().remove("wsss_geo")
+
+
+@pytest.fixture
+def fake_engine(package, tmp_path, monkeypatch):
+    """Put the fake engine in place of the real one; its behaviour is what the returned function is called with."""
+    locate = package("engine.locate")
+    fake = Path(__file__).with_name("fake_engine")
+
+    def behave(name):
+        monkeypatch.setenv("FAKE_BEHAVIOUR", name)
+        monkeypatch.setenv("FAKE_NOTES", str(tmp_path / "notes"))
+
+    engine = locate.Engine(sys.executable, "a test")
+    for module in ("algorithms.base", "algorithms.selftest", "plugin"):
+        monkeypatch.setattr(package(module), "find_engine", lambda: engine)
+    monkeypatch.setattr(locate, "package_root", lambda: fake)
+    behave.notes = tmp_path / "notes"
+    return behave
+
+
+@pytest.fixture(scope="session")
+def engine_python():
+    """The engine's Python; a test that needs it is skipped where there is none."""
+    if not ENGINE:
+        pytest.skip("no engine: set WSSS_GEO_PYTHON or make .venv")
+    return ENGINE
+
+
+@pytest.fixture
+def real_engine(engine_python, monkeypatch):
+    """The real engine, by its environment variable."""
+    monkeypatch.setenv("WSSS_GEO_PYTHON", engine_python)
+    return engine_python
+
+
+@pytest.fixture(scope="session")
+def model(engine_python, tmp_path_factory):
+    """The sample model, or an untrained one of two classes where there is no sample data."""
+    sample = ROOT / "sample_data/model.safetensors"
+    if sample.is_file():
+        return str(sample)
+    made = tmp_path_factory.mktemp("model") / "model.safetensors"
+    script = Path(__file__).with_name("make_model.py")
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    subprocess.run([engine_python, str(script), str(made)], check=True, env=environment, timeout=120)
+    return str(made)
+
+
+@pytest.fixture
+def raster(qgis_app, tmp_path):
+    """A raster of 96 x 80 pixels, three bands of bytes, 1 m, UTM 32 north; the function returns its path."""
+    from osgeo import gdal, osr
+
+    def write(name="scene.tif", width=96, height=80, bands=3, origin=(500_000.0, 5_000_000.0), pixel=1.0, epsg=32632):
+        path = str(tmp_path / name)
+        data = gdal.GetDriverByName("GTiff").Create(path, width, height, bands, gdal.GDT_Byte)
+        data.SetGeoTransform((origin[0], pixel, 0, origin[1], 0, -pixel))
+        reference = osr.SpatialReference()
+        reference.ImportFromEPSG(epsg)
+        data.SetProjection(reference.ExportToWkt())
+        for band in range(1, bands + 1):
+            rows = b"".join(bytes((x * band + y * 3) % 256 for x in range(width)) for y in range(height))
+            data.GetRasterBand(band).WriteRaster(0, 0, width, height, rows)
+            if bands == 3:
+                data.GetRasterBand(band).SetColorInterpretation(gdal.GCI_RedBand + band - 1)
+        data.FlushCache()
+        return path
+
+    return write
+
+
+class Feedback:
+    """Stands in for a QgsProcessingFeedback where no QGIS is needed; keeps all it hears."""
+
+    def __init__(self, cancel_when=None):
+        self.heard = []
+        self.cancel_when = cancel_when
+        self.cancelled_at = None
+
+    def isCanceled(self):
+        if self.cancelled_at is None and self.cancel_when and self.cancel_when():
+            import time
+
+            self.cancelled_at = time.monotonic()
+        return self.cancelled_at is not None
+
+    def __getattr__(self, name):
+        return lambda *values: self.heard.append((name, *values))
+
+    def said(self, name):
+        return [h[1] for h in self.heard if h[0] == name]
+
+
+@pytest.fixture
+def feedback():
+    """A function that makes a feedback; its argument tells when to cancel."""
+    return Feedback

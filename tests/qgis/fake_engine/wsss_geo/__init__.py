@@ -1,0 +1,1 @@
+"""An engine for bad moments: it does what FAKE_BEHAVIOUR says."""
