@@ -19,7 +19,7 @@ def grids(draw):
 
 @given(grids())
 def test_every_pixel_is_covered_by_inside_or_padded_windows(grid):
-    height, width, size, stride = grid
+    height, width, size, _ = grid
     covered = np.zeros((height, width), int)
     for window in window_grid(*grid):
         assert (window.height, window.width) == (size, size)
@@ -45,7 +45,9 @@ def test_starts_stay_on_the_patch_grid(patches, size, stride, patch):
     assert starts == sorted(set(starts))
 
 
-@pytest.mark.parametrize("height,width,size,stride", [(0, 5, 4, 2), (5, 5, 4, 5), (5, 5, 4, 0), (5, 5, 0, 0)])
+@pytest.mark.parametrize(
+    ("height", "width", "size", "stride"), [(0, 5, 4, 2), (5, 5, 4, 5), (5, 5, 4, 0), (5, 5, 0, 0)]
+)
 def test_impossible_grids(height, width, size, stride):
     with pytest.raises(UsageError):
         window_grid(height, width, size, stride)
@@ -67,7 +69,8 @@ def test_intersection_is_the_common_pixels(a, b):
 @given(st.integers(1, 1000), st.integers(1, 64))
 def test_round_up(length, multiple):
     rounded = round_up(length, multiple)
-    assert rounded % multiple == 0 and 0 <= rounded - length < multiple
+    assert rounded % multiple == 0
+    assert 0 <= rounded - length < multiple
 
 
 def test_resampled_shape():

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from wsss_geo.errors import InputError
 from wsss_geo.raster.info import RasterInfo
 
-_RGB = ("red", "green", "blue")
+_COLORS = frozenset({"red", "green", "blue", "nir", "gray"})
 
 _SYNONYMS = {
     "r": "red", "g": "green", "b": "blue", "n": "nir", "nearinfrared": "nir", "nir1": "nir", "infrared": "nir",
@@ -20,6 +20,8 @@ _SENTINEL2 = {
     "b1": "coastal", "b2": "blue", "b3": "green", "b4": "red", "b5": "rededge", "b6": "rededge2", "b7": "rededge3",
     "b8": "nir", "b8a": "nir2", "b9": "watervapour", "b10": "cirrus", "b11": "swir1", "b12": "swir2",
 }  # fmt: skip
+
+_KNOWN = _COLORS.union(_SENTINEL2.values())
 
 
 @dataclass(frozen=True)
@@ -56,8 +58,8 @@ def match_bands(
         return BandMatch(info.image_bands, "the colours of its colour table", palette=True)
     if count is None:
         return BandMatch(info.image_bands, f"all {len(info.image_bands)} bands")
-    names = _names(info)
     channels = [canonical_name(w) for w in wanted] if wanted else []
+    names = _names(info, channels)
     if channels and all(names.count(c) == 1 for c in channels) and len(set(channels)) == count:
         bands = tuple(info.image_bands[names.index(c)] for c in channels)
         return BandMatch(bands, "by name: " + _listed(channels, bands))
@@ -88,7 +90,7 @@ def _in_order(info: RasterInfo, names: list[str], channels: list[str], count: in
         repeated = f", for example --bands {','.join(['1'] * count)}" if len(available) == 1 else ""
         problem = f"has {len(available)} image band{'s' * (len(available) != 1)}, {count} are needed"
         raise InputError(info.path, problem, f"use another raster or model, or name bands with --bands{repeated}")
-    for channel, band, name in zip(channels, available, names):
+    for channel, band, name in zip(channels, available, names, strict=False):
         if name in channels and name != channel:
             problem = f"band {band} is {name} where {channel} is needed, and not all of {', '.join(channels)} are named"
             raise InputError(info.path, problem, _example(count))
@@ -97,17 +99,18 @@ def _in_order(info: RasterInfo, names: list[str], channels: list[str], count: in
     return BandMatch(bands, f"in the order of the file: {', '.join(str(b) for b in bands)}{wanted}")
 
 
-def _names(info: RasterInfo) -> list[str]:
-    """The canonical name of each image band, empty where nothing tells it."""
+def _names(info: RasterInfo, channels: list[str]) -> list[str]:
+    """The canonical name of each image band: its description if that means something, else its colour, else empty."""
     described = [canonical_name(info.descriptions[b - 1]) for b in info.image_bands]
     if "b8a" in described or sum(d in _SENTINEL2 for d in described) >= 12:
         described = [_SENTINEL2.get(d, d) for d in described]
     colors = [info.colors[b - 1] for b in info.image_bands]
-    return [d or (c if c in _RGB or c in ("nir", "gray") else "") for d, c in zip(described, colors)]
+    known = _KNOWN.union(channels)
+    return [d if d in known else c if c in _COLORS else "" for d, c in zip(described, colors, strict=True)]
 
 
 def _listed(channels: list[str], bands: tuple[int, ...]) -> str:
-    return ", ".join(f"{c} = {b}" for c, b in zip(channels, bands))
+    return ", ".join(f"{c} = {b}" for c, b in zip(channels, bands, strict=True))
 
 
 def _example(count: int) -> str:

@@ -22,6 +22,10 @@ GDAL_ERRORS = (RasterioError, CPLE_BaseError)
 # warnings module belong to the process and temporary ones are not safe with threads.
 warnings.filterwarnings("ignore", category=NotGeoreferencedWarning)
 
+# GDAL's block cache takes 5 % of the memory of the machine unless told otherwise, once, before its first use. Rows of
+# blocks are all that streaming needs, so the memory of a run stays the same on every machine.
+os.environ.setdefault("GDAL_CACHEMAX", "256")
+
 _SUBDATASET = re.compile(r"[A-Z][A-Za-z0-9_]{2,}:")
 
 

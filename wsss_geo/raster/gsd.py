@@ -13,7 +13,8 @@ def pixel_metres(height: int, width: int, transform: Affine, wkt: str) -> float 
     """Return the side in metres of the pixel at the centre of a raster, sqrt(|dx| |dy|).
 
     Both sides are geodesic lengths on the ellipsoid of the CRS ``wkt``, be it degrees, web mercator or another
-    planet. Where PROJ finds no geographic CRS behind it (local grids), the units of the CRS count. None if neither works.
+    planet. Where PROJ finds no geographic CRS behind it (local grids), the units of the CRS count. None if neither
+    works.
     """
     row, col = (height - 1) / 2 + 0.5, (width - 1) / 2 + 0.5
     corners = [transform * (col, row), transform * (col + 1, row), transform * (col, row + 1)]
@@ -33,7 +34,7 @@ def _geodesic(crs: CRS, corners: list[tuple[float, float]]) -> tuple[float, floa
         return None
     try:
         to_degrees = Transformer.from_crs(crs, geographic, always_xy=True)
-        lon, lat = to_degrees.transform(*zip(*corners))
+        lon, lat = to_degrees.transform(*zip(*corners, strict=True))
     except ProjError:
         return None
     if not all(math.isfinite(v) for v in (*lon, *lat)):

@@ -221,7 +221,7 @@ def _pixel_type(info: RasterInfo, bands: tuple[int, ...]) -> np.dtype[Any]:
 def _nodata(pixels: NDArray[Any], values: Sequence[float | None]) -> NDArray[np.bool_]:
     """Where all bands of ``pixels`` [C, h, w] hold their nodata value; a NaN value is left to the test for NaN."""
     hidden = np.ones(pixels.shape[1:], np.bool_)
-    for band, value in zip(pixels, values):
+    for band, value in zip(pixels, values, strict=True):
         if value is None or not _representable(value, pixels.dtype):
             return np.zeros(pixels.shape[1:], np.bool_)
         hidden &= band == pixels.dtype.type(value)

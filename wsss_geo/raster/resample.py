@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -52,8 +53,8 @@ def axis_taps(start: int, stop: int, targets: int, sources: int) -> Taps:
 
 
 def resample(
-    pixels: NDArray[np.generic], valid: NDArray[np.bool_], rows: Taps, cols: Taps
-) -> tuple[NDArray[np.generic], NDArray[np.bool_]]:
+    pixels: NDArray[Any], valid: NDArray[np.bool_], rows: Taps, cols: Taps
+) -> tuple[NDArray[Any], NDArray[np.bool_]]:
     """Resample ``pixels`` [C, h, w] and ``valid`` [h, w], which hold source rows from ``rows.first``, columns likewise.
 
     Invalid source pixels have no weight; a target pixel is valid when at least half of its weight is valid, and
