@@ -60,10 +60,12 @@ def resample(
     Invalid source pixels have no weight; a target pixel is valid when at least half of its weight is valid, and
     zero otherwise. Integers are rounded. Returns arrays [C, n_rows, n_cols] and [n_rows, n_cols].
     """
-    weight = valid.astype(np.float32)
-    stack = np.concatenate([pixels.astype(np.float32) * weight, weight[None]])
+    stack = np.empty((len(pixels) + 1, *valid.shape), np.float32)
+    stack[-1] = valid
+    np.multiply(pixels, stack[-1], out=stack[:-1])
     stack = _along_rows(stack, rows)
-    stack = _along_rows(stack.transpose(0, 2, 1), cols).transpose(0, 2, 1)
+    # turned in memory so that columns are gathered as whole rows, which is several times as fast
+    stack = _along_rows(np.ascontiguousarray(stack.transpose(0, 2, 1)), cols).transpose(0, 2, 1)
     kept = stack[-1] >= 0.5
     values = np.divide(stack[:-1], stack[-1], out=np.zeros_like(stack[:-1]), where=kept[None])
     if np.issubdtype(pixels.dtype, np.integer):
@@ -73,8 +75,13 @@ def resample(
 
 
 def _along_rows(stack: NDArray[np.float32], taps: Taps) -> NDArray[np.float32]:
+    """Weigh and add rows of ``stack`` [C, h, w], tap by tap; returns [C, n, w]."""
     index = taps.index - taps.first
     out = np.zeros((stack.shape[0], index.shape[0], stack.shape[2]), np.float32)
-    for tap in range(index.shape[1]):
-        out += stack[:, index[:, tap]] * taps.weight[:, tap, None]
+    part = np.empty(out.shape[1:], np.float32)
+    for plane, total in zip(stack, out, strict=True):
+        for tap in range(index.shape[1]):
+            np.take(plane, index[:, tap], axis=0, out=part, mode="clip")  # no index lies outside; "raise" would copy
+            part *= taps.weight[:, tap, None]
+            total += part
     return out
