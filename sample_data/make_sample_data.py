@@ -1,6 +1,6 @@
 """Write the sample scenes, their truth, the scene tags and the class scheme, byte for byte the same every time.
 
-    python sample_data/make_sample_data.py [--out DIR]
+python sample_data/make_sample_data.py [--out DIR]
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ def write_cog(bands: NDArray[np.uint8], path: Path, scene: Scene, truth: bool) -
         "driver": "GTiff", "dtype": "uint8", "count": bands.shape[0], "height": SIZE, "width": SIZE, "crs": CRS,
         "transform": from_origin(*scene.origin, GSD, GSD), "nodata": IGNORE if truth else None, "tiled": True,
     }  # fmt: skip
-    options = {"compress": "JPEG", "quality": 88, "overview_quality": 85, "overview_resampling": "average"}
+    options = {"compress": "JPEG", "quality": 90, "overview_quality": 85, "overview_resampling": "average"}
     if truth:
         options = {"compress": "DEFLATE", "level": 9, "predictor": "NO", "overview_resampling": "nearest"}
     part = path.with_name(path.name + ".part.tif")

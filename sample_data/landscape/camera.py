@@ -21,22 +21,25 @@ GAMMA = 2.2
 
 @dataclass(frozen=True)
 class Tone:
-    """How one flight was developed: gain of the bands, haze, contrast."""
+    """How one flight was developed: gain of the bands, haze, lack of colour, noise."""
 
     gain: tuple[float, float, float] = (1.0, 1.0, 1.0)
     haze: float = 0.012
+    pallor: float = 0.2
     noise: float = 1.0
 
 
 def expose(canvas: Canvas, tone: Tone, rng: np.random.Generator) -> NDArray[np.uint8]:
     """The picture, [H, W, 3] uint8."""
-    direct = _lambert(canvas) * (1 - _shadow(canvas.height))
+    direct = _lambert(canvas) * (1 - _shadow(canvas.height) * np.where(canvas.crown, 0.86, 0.97))
     flat = float(SUN[2])
     ambient = _openness(canvas.height)
-    sky = np.array([0.115, 0.135, 0.175])
+    sky = np.array([0.165, 0.185, 0.225])
     light = (direct / flat)[..., None] * (1 - sky) + ambient[..., None] * sky
     linear = (np.clip(canvas.color, 1, 255) / 255) ** GAMMA * light
     linear *= _unevenness(rng)[..., None]
+    grey = 0.3 * linear[..., :1] + 0.6 * linear[..., 1:2] + 0.1 * linear[..., 2:]
+    linear += tone.pallor * (grey - linear)
     slant = ((canvas.x - canvas.y * 0.6) / (SIZE * GSD) * 0.5 + 0.6)[..., None]
     haze = tone.haze * np.array([0.75, 0.95, 1.25])
     linear = linear * (1 - haze * slant) * np.array(tone.gain) + haze * slant
@@ -45,7 +48,8 @@ def expose(canvas: Canvas, tone: Tone, rng: np.random.Generator) -> NDArray[np.u
     linear = linear + ndimage.gaussian_filter(shot, (0.45, 0.45, 0.3)) * 1.25
     display = np.clip(linear, 0, 1.5) ** (1 / GAMMA)
     display = display + 0.06 * np.sin(2 * np.pi * np.clip(display, 0, 1)) * -0.5  # a little more contrast
-    return np.clip(np.rint(np.clip(display, 0, 1) * 255), 0, 255).astype(np.uint8)
+    picture: NDArray[np.uint8] = np.rint(np.clip(display, 0, 1) * 255).astype(np.uint8)
+    return picture
 
 
 def _lambert(canvas: Canvas) -> Array:
@@ -54,7 +58,7 @@ def _lambert(canvas: Canvas) -> Array:
     smooth = ndimage.gaussian_filter(height, 0.8)
     slope_y, slope_x = np.gradient(smooth, GSD)
     soft = np.where(canvas.crown, 0.9, 1.0)  # leaves scatter: gentler than stone
-    bound = np.where(canvas.crown, 1.5, 0.6)
+    bound = np.where(canvas.crown, 1.15, 0.6)
     slope_x, slope_y = (bound * np.tanh(soft * s / bound) for s in (slope_x, slope_y))
     roof = canvas.truth == BUILDING
     slope_x = np.where(roof, canvas.roof_slope[..., 0], slope_x)
@@ -75,7 +79,7 @@ def _shadow(height: Array) -> Array:
         over = height[down:, right:] - drop - height[:rows, :cols]
         part = hidden[:rows, :cols]
         np.maximum(part, np.clip(over / 0.7, 0, 1), out=part)
-    return np.asarray(ndimage.gaussian_filter(hidden, 0.5) * 0.96)
+    return np.asarray(ndimage.gaussian_filter(hidden, 0.5))
 
 
 def _openness(height: Array) -> Array:
@@ -86,7 +90,7 @@ def _openness(height: Array) -> Array:
 
 def _unevenness(rng: np.random.Generator) -> Array:
     """Slow changes of brightness across the mosaic."""
-    return np.asarray(1 + 0.025 * fractal(rng, SIZE, longest=3000, shortest=500, beta=2.0))
+    return np.asarray(1 + 0.035 * fractal(rng, SIZE, longest=3000, shortest=500, beta=2.0))
 
 
 def _lens(band: Array) -> Array:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from landscape.canvas import CROPLAND, GRASS, WOODLAND, Array, Canvas, coverage, rgb
+from landscape.canvas import CROPLAND, GRASS, GSD, SIZE, WOODLAND, Array, Canvas, coverage, rgb
 from landscape.parcels import Division, Parcel, Plan
 
 
@@ -69,18 +69,22 @@ def assign_uses(
     plan: Plan, woods: tuple[tuple[float, float, float], ...], division: Division, wetness: Array,
     rng: np.random.Generator,
 ) -> dict[int, str]:  # fmt: skip
-    """Use of every parcel: ``garden wood meadow orchard crop outside``; ``wetness`` [H, W] is the distance into water."""
+    """Use of every parcel: ``garden wood meadow orchard crop outside``; ``wetness`` [H, W]: metres into water."""
     uses = {parcel.number: "outside" for parcel in division.parcels}
     for view in views(division):
         center = view.parcel.center
         luck = rng.random()
-        near_water = float(np.quantile(wetness.flat[view.pixels], 0.75)) > -60
+        reach = wetness.flat[view.pixels]
+        near_water = float(np.quantile(reach, 0.75)) > -60
+        has_pond = float(np.quantile(reach, 0.995)) > 0 and not near_water
         if view.parcel.village:
             use = "garden"
         elif any(np.hypot(center[0] - x, center[1] - y) < radius for x, y, radius in woods):
             use = "wood"
         elif plan.in_village(center, 1.35):
             use = "orchard" if luck < 0.35 else "meadow" if luck < 0.7 else "crop"
+        elif has_pond:
+            use = "meadow" if luck < 0.85 else "crop"
         elif near_water:
             use = "meadow" if luck < 0.7 else "crop"
         else:
@@ -108,6 +112,58 @@ def draw(canvas: Canvas, division: Division, uses: dict[int, str], rng: np.rando
         canvas.truth.flat[inside] = truths.get(use, GRASS)
         if use == "crop":
             canvas.height.flat[inside] = crop.tall * crop.cover
+            if crop.row > 5 and rng.random() < 0.6:
+                _bales(canvas, inside, rng)
+
+
+def mark_pitch(canvas: Canvas, division: Division, plan: Plan, uses: dict[int, str], wetness: Array) -> None:
+    """Lay out a football pitch with mown stripes on the meadow closest to the village that is large enough."""
+    fitting = []
+    for parcel in division.parcels:
+        _, length, width = parcel.axes()
+        x, y = division.bend.to_ground(parcel.center[None])[0]
+        inside = min(x, y, SIZE * GSD - x, SIZE * GSD - y) > 70
+        large = uses[parcel.number] in ("meadow", "crop") and length > 125 and width > 88
+        if large and inside and canvas.value_at(wetness, x, y) < -60:
+            away = np.hypot(x - plan.village[0], y - plan.village[1])
+            fitting.append((float(away), parcel.number, x, y))
+    if not fitting:
+        return
+    _, number, x, y = min(fitting)
+    uses[number] = "meadow"
+    direction, _, _ = division.parcels[number].axes()
+    where = canvas.patch(x, y, 72.0)
+    if where is None:
+        return
+    dx, dy = canvas.x[where] - x, canvas.y[where] - y
+    u, v = np.abs(dx * direction[0] + dy * direction[1]), np.abs(dy * direction[0] - dx * direction[1])
+    inside_field = coverage(np.minimum(58.0 - u, 39.0 - v), 1.5)
+    worn = np.exp(-(((u - 48) / 5) ** 2) - (v / 5) ** 2) * np.clip(0.6 + 0.3 * canvas.middle[where], 0, 1)
+    stripes = 5.0 * np.sign(np.sin(np.pi * u / 5.5)) + 5 * canvas.middle[where] + 4 * canvas.fine[where]
+    lawn = rgb(98, 124, 66) + (stripes + 3 * canvas.grain[where])[..., None]
+    lawn = lawn + worn[..., None] * (rgb(158, 142, 108) - lawn)
+    canvas.blend(where, lawn, inside_field)
+    canvas.truth[where][inside_field > 0.5] = GRASS
+    canvas.height[where][inside_field > 0.5] = 0
+    box = np.maximum(np.abs(np.maximum(u - 52.5, v - 34.0)), 0)
+    area = np.where(u < 52.5, np.abs(np.maximum(36.0 - u, v - 20.2)), 9.0)
+    middle = np.minimum(np.where(v < 34, u, 9.0), np.abs(np.hypot(u, v) - 9.15))
+    line = coverage(0.07 - np.minimum(np.minimum(box, area), middle))
+    canvas.blend(where, np.broadcast_to(rgb(216, 218, 206), lawn.shape), np.clip(line * 1.2, 0, 0.8))
+    canvas.blocked[where] |= inside_field > 0.5
+
+
+def _bales(canvas: Canvas, pixels: NDArray[np.int64], rng: np.random.Generator) -> None:
+    """Round straw bales that wait on a stubble field."""
+    for pixel in rng.choice(pixels, len(pixels) // 3500, replace=False):
+        row, col = divmod(int(pixel), SIZE)
+        x, y = (col + 0.5) * GSD, (row + 0.5) * GSD
+        where = canvas.patch(x, y, 1.5)
+        if where is None:
+            continue
+        cover = coverage(0.75 - np.hypot(canvas.x[where] - x, canvas.y[where] - y))
+        canvas.blend(where, np.broadcast_to(rgb(212, 196, 150), (*cover.shape, 3)), cover)
+        canvas.height[where][cover > 0.5] = 1.4
 
 
 def _rough_grass(canvas: Canvas) -> Array:
@@ -137,10 +193,10 @@ def _crop(canvas: Canvas, view: View, rng: np.random.Generator, crop: Crop) -> A
         ruts = np.exp(-(((phase - 0.95) / 0.30) ** 2))
         cover -= ruts * np.clip(0.30 + 0.10 * middle, 0.1, 0.5)
     cover = np.clip(cover, 0, 1)[:, None]
-    tint = rng.normal(0, [5, 4, 4]) + rng.normal(0, 5)
+    tint = rng.normal(0, [2.5, 2.5, 3]) + rng.normal(0, 6)
     soil = SOILS[rng.integers(len(SOILS))] + tint - (9 * broad + 5 * middle)[:, None] * [1.0, 0.98, 0.9]
     plant = rgb(*crop.plant) + tint + (6 * blotch / max(crop.patchy, 0.05))[:, None] * [1.0, 0.75, 0.4]
-    noise = (2.6 * fine + 2.2 * grain + 2.0 * row)[:, None]
+    noise = (3.4 * fine + 4.5 * grain + 2.0 * row)[:, None]
     return np.asarray(soil + cover * (plant - soil) + noise)
 
 
@@ -155,7 +211,7 @@ def _meadow(canvas: Canvas, view: View, rng: np.random.Generator, crop: Crop) ->
     vigour = np.clip(vigour, 0, 1)[:, None]
     dry, green = rgb(150, 144, 96), rgb(98, 118, 62)
     tint = rng.normal(0, 4, 3)
-    return np.asarray(dry + tint + vigour * (green - dry) + (5.0 * fine + 4.0 * grain - 9 * tufts)[:, None])
+    return np.asarray(dry + tint + vigour * (green - dry) + (6.5 * fine + 6.0 * grain - 9 * tufts)[:, None])
 
 
 def _lawn(canvas: Canvas, view: View, rng: np.random.Generator, crop: Crop) -> Array:
@@ -163,7 +219,7 @@ def _lawn(canvas: Canvas, view: View, rng: np.random.Generator, crop: Crop) -> A
     middle, fine, grain = (f.flat[pixels] for f in (canvas.middle, canvas.fine, canvas.grain))
     vigour = np.clip(rng.uniform(0.25, 0.85) + 0.2 * middle + 0.06 * fine, 0, 1)[:, None]
     dry, green = rgb(146, 140, 98), rgb(100, 122, 68)
-    lawn = dry + rng.normal(0, 4, 3) + vigour * (green - dry) + (3.5 * fine + 2.0 * grain)[:, None]
+    lawn = dry + rng.normal(0, 4, 3) + vigour * (green - dry) + (4.5 * fine + 4.0 * grain)[:, None]
     # flower beds, gravel and compost: blotches of garden soil
     beds = np.clip((canvas.texture.sample(view.along / 5.0 + rng.uniform(0, 99), view.across / 4.0) - 0.8) * 2.5, 0, 1)
     if rng.random() < 0.5:
@@ -174,4 +230,5 @@ def _lawn(canvas: Canvas, view: View, rng: np.random.Generator, crop: Crop) -> A
 
 def _floor(canvas: Canvas, view: View, rng: np.random.Generator, crop: Crop) -> Array:
     middle, fine = canvas.middle.flat[view.pixels], canvas.fine.flat[view.pixels]
-    return np.asarray(rgb(74, 80, 50) + (7 * middle + 8 * fine)[:, None] * [1.0, 0.95, 0.7])
+    deep = np.clip((view.border - 2.0) / 10.0, 0, 1)[:, None]  # light reaches in from the side
+    return np.asarray(rgb(104, 112, 68) - deep * rgb(30, 32, 18) + (7 * middle + 8 * fine)[:, None] * [1.0, 0.95, 0.7])

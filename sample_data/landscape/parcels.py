@@ -118,7 +118,7 @@ class Plan:
     village: tuple[float, float, float, float]  # center x, y and half axes of an ellipse, metres
     field_area: tuple[float, float] = (9_000.0, 38_000.0)
     block_area: float = 7_000.0
-    plot_area: float = 760.0
+    plot_area: float = 700.0
 
     def in_village(self, point: Array, scale: float = 1.0) -> bool:
         """Whether a point lies in the village ellipse, enlarged by ``scale``."""
@@ -185,7 +185,8 @@ def _choose_cut(plan: Plan, rng: np.random.Generator, land: Parcel, depth: int) 
         land.village = True
         if area < plan.plot_area * rng.uniform(0.85, 1.35):
             return None
-        kind, tilt, slide = ("street" if area > plan.block_area else "border"), 3.0, 0.06
+        street = area > plan.block_area * rng.uniform(0.75, 1.4)
+        kind, tilt, slide = ("street", 7.0, 0.13) if street else ("border", 2.5, 0.08)
         lengthwise = False
     else:
         if area < 70_000 and area < rng.uniform(*plan.field_area):

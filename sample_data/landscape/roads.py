@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from landscape.canvas import ROAD, Array, Canvas, coverage, rgb
 from landscape.parcels import HALF_WIDTH, Cut, Division
@@ -35,7 +36,7 @@ def draw(canvas: Canvas, division: Division, shore: Array, rng: np.random.Genera
 
 
 def _paved(
-    canvas: Canvas, pixels: Array, side: Array, along: Array, fields: list[Array], cut: Cut,
+    canvas: Canvas, pixels: NDArray[np.intp], side: Array, along: Array, fields: list[Array], cut: Cut,
     rng: np.random.Generator, shore: Array,
 ) -> None:  # fmt: skip
     middle, fine, grain = fields
@@ -44,7 +45,7 @@ def _paved(
     tone = rng.uniform(128, 160)
     wear = canvas.texture.sample(side / 0.8 + 40 * tone, along / 45.0)
     patches = canvas.texture.sample(side / 3.4, along / 14.0 + tone)
-    grey = tone + 5.5 * wear + 4 * middle + 2.0 * fine + 1.6 * grain
+    grey = tone + 5.5 * wear + 4 * middle + 1.3 * fine + 3.0 * grain
     grey -= 15 * np.clip(patches - 1.1, 0, 0.7)  # mended asphalt
     grey += 5 * np.exp(-(((np.abs(side) - half / 2) / 0.6) ** 2))  # polished by wheels
     surface = grey[:, None] * rgb(1.0, 0.992, 0.975)
@@ -72,7 +73,7 @@ def _paved(
 
 
 def _track(
-    canvas: Canvas, pixels: Array, side: Array, along: Array, fields: list[Array], lush: Array,
+    canvas: Canvas, pixels: NDArray[np.intp], side: Array, along: Array, fields: list[Array], lush: Array,
     rng: np.random.Generator,
 ) -> None:  # fmt: skip
     middle, fine, grain = fields
@@ -81,6 +82,7 @@ def _track(
     edge = half - np.abs(side + drift)
     grassy = rng.uniform(0.25, 0.85)
     gravel = rgb(166, 155, 133) + rng.normal(0, 6) + (5 * middle + 5 * fine + 2 * grain)[:, None]
+    gravel += (7 * canvas.texture.sample(side / 0.9 + 50, along / 18.0))[:, None]
     center = np.exp(-(((side + drift) / 0.5) ** 2)) * grassy * (0.5 + 0.7 * lush)
     cover = coverage(edge + 0.15 * fine, 1.3)
     flat = canvas.color.reshape(-1, 3)

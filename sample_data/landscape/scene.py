@@ -6,10 +6,11 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import ndimage
 
 from landscape import camera, fields, roads, village, water, woodland
 from landscape.camera import Tone
-from landscape.canvas import GSD, SIZE, Array, Canvas
+from landscape.canvas import BUILDING, GSD, ROAD, SIZE, Array, Canvas
 from landscape.parcels import HALF_WIDTH, Division, Plan, divide
 from landscape.water import Course
 
@@ -31,19 +32,19 @@ class Scene:
 SCENES = (
     Scene(
         "scene_a", 20240611, (612_000.0, 5_412_000.0),
-        Plan((352.0, 610.0), 17.0, (345.0, 600.0, 235.0, 190.0)),
+        Plan((352.0, 610.0), 17.0, (345.0, 600.0, 245.0, 200.0)),
         Course(((600, -160), (700, 60), (860, 250), (760, 480), (880, 720), (800, 930), (870, 1190)), 17.0,
-               ((640.0, 905.0, 26.0),)),
+               ((590.0, 850.0, 25.0),)),
         ((150.0, 130.0, 190.0), (930.0, 420.0, 120.0), (520.0, 960.0, 110.0)),
         Tone(),
     ),
     Scene(
         "scene_b", 20240723, (618_500.0, 5_409_000.0),
         Plan((668.0, 690.0), -62.0, (690.0, 700.0, 200.0, 225.0)),
-        Course(((-170, 420), (60, 330), (230, 180), (430, 250), (610, 390), (830, 300), (960, 150), (1190, 190)), 18.0,
+        Course(((-170, 420), (60, 330), (230, 180), (430, 250), (600, 400), (790, 360), (960, 255), (1190, 330)), 18.0,
                ((170.0, 640.0, 24.0), (905.0, 455.0, 17.0))),
         ((300.0, 900.0, 180.0), (760.0, 60.0, 150.0), (60.0, 90.0, 120.0)),
-        Tone((1.035, 1.0, 0.955), 0.016, 1.1),
+        Tone((1.035, 1.0, 0.955), haze=0.016, pallor=0.16, noise=1.1),
     ),
 )  # fmt: skip
 
@@ -56,6 +57,7 @@ def render(scene: Scene) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
     river = water.measure(canvas, scene.course)
     uses = fields.assign_uses(scene.plan, scene.woods, division, river.inside, rng)
     fields.draw(canvas, division, uses, rng)
+    fields.mark_pitch(canvas, division, scene.plan, uses, river.inside)
     water.draw(canvas, river)
     roads.draw(canvas, division, river.inside, rng)
     _build(canvas, division, scene, uses, river.inside, rng)
@@ -75,6 +77,7 @@ def _build(
     for parcel in division.parcels:
         if uses[parcel.number] == "garden":
             village.settle(canvas, division, parcel, rng)
+    canvas.blocked |= np.isin(canvas.truth, (BUILDING, ROAD))
 
 
 def _sites(
@@ -111,11 +114,13 @@ def _sites(
     return found
 
 
-def _plant(
-    canvas: Canvas, division: Division, uses: dict[int, str], shore: Array, rng: np.random.Generator
-) -> None:
-    wood = np.array([uses[i] == "wood" for i in range(len(division.parcels))])[division.parcel]
-    bound = np.where(wood, division.border, -division.border) + 1.6 * canvas.middle
+def _plant(canvas: Canvas, division: Division, uses: dict[int, str], shore: Array, rng: np.random.Generator) -> None:
+    wood, garden = (
+        np.array([uses[i] == use for i in range(len(division.parcels))])[division.parcel] for use in ("wood", "garden")
+    )
+    bound = GSD * (ndimage.distance_transform_edt(wood) - ndimage.distance_transform_edt(~wood))
+    bound += 1.8 * canvas.middle + 5.5 * canvas.broad  # a forest's edge does not follow the deeds
+    bound = np.where(garden, -1.0, bound)
     bound = np.minimum(bound, np.minimum(division.road_edge - 1.5, -shore - 2.0))
     mixture = 0.45 + 0.5 * canvas.broad
     trees = woodland.forest(canvas, bound, mixture, rng)

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy import ndimage
 
 from landscape.canvas import GRASS, GSD, SIZE, WOODLAND, Array, Canvas, rgb
@@ -58,7 +59,7 @@ def leaves(rng: np.random.Generator) -> tuple[float, float, float]:
 
 def forest(canvas: Canvas, wooded: Array, mixture: Array, rng: np.random.Generator) -> list[Tree]:
     """Trees on a jittered grid over ``wooded`` [H, W] (distance into the wood, metres); ``mixture`` > 0.5 is spruce."""
-    trees = []
+    trees: list[Tree] = []
     step = 4.1
     for gy in np.arange(0, SIZE * GSD, step):
         for gx in np.arange(0, SIZE * GSD, step):
@@ -66,9 +67,10 @@ def forest(canvas: Canvas, wooded: Array, mixture: Array, rng: np.random.Generat
             depth = canvas.value_at(wooded, x, y)
             if depth < 0 or canvas.value_at(canvas.blocked, x, y):
                 continue
-            spruce = canvas.value_at(mixture, x, y) + rng.normal(0, 0.25) > 0.75
+            spruce = bool(canvas.value_at(mixture, x, y) + rng.normal(0, 0.25) > 0.75)
             stage = 0.78 + 0.14 * canvas.value_at(canvas.broad, x, y)  # age of the stand
             edge = np.clip(0.45 + depth / 9, 0, 1)
+            color: tuple[float, float, float]
             if spruce:
                 radius, height, color = rng.uniform(1.5, 2.5), rng.uniform(15, 21), (66, 84, 58)
             else:
@@ -99,7 +101,7 @@ def hedgerows(canvas: Canvas, division: Division, rng: np.random.Generator) -> l
                     continue
                 tall = rng.random() < 0.16
                 radius = rng.uniform(2.6, 4.4) if tall else rng.uniform(1.2, 2.3)
-                trees.append(Tree(x, y, radius, rng.uniform(8, 14) if tall else rng.uniform(2.5, 5), leaves(rng)))
+                trees.append(Tree(x, y, radius, radius * rng.uniform(1.5, 2.6), leaves(rng)))
     return trees
 
 
@@ -111,7 +113,7 @@ def river_side(canvas: Canvas, shore: Array, rng: np.random.Generator) -> list[T
         y, x = np.divmod(pixel, SIZE)
         if canvas.value_at(canvas.crown, x * GSD, y * GSD) or canvas.truth[y, x] != GRASS:
             continue
-        color = (118, 126, 92) if rng.random() < 0.3 else leaves(rng)
+        color = (118.0, 126.0, 92.0) if rng.random() < 0.3 else leaves(rng)
         trees.append(Tree(x * GSD, y * GSD, rng.uniform(1.4, 4.2), rng.uniform(4, 14), color))
     return trees
 
@@ -128,7 +130,7 @@ def scattered(canvas: Canvas, parcel: Parcel, division: Division, use: str, rng:
         points = parcel.center + grid[:, :1] * direction + grid[:, 1:] * across + rng.normal(0, 0.7, (len(grid), 2))
         points = division.bend.to_ground(points[rng.random(len(points)) < 0.85])
     else:
-        count = {"garden": parcel.area / 95, "meadow": parcel.area / 9_000}.get(use, parcel.area / 60_000)
+        count = {"garden": parcel.area / 75, "meadow": parcel.area / 9_000}.get(use, parcel.area / 60_000)
         points = rng.uniform(low, high, (rng.poisson(count), 2))
     for x, y in points:
         if not (0 <= x < SIZE * GSD and 0 <= y < SIZE * GSD):
@@ -136,7 +138,7 @@ def scattered(canvas: Canvas, parcel: Parcel, division: Division, use: str, rng:
         if use == "orchard":
             radius = rng.uniform(1.7, 2.8)
         elif use == "garden":
-            radius = min(rng.gamma(2.2, 0.75) + 0.6, 4.6)
+            radius = min(rng.gamma(2.2, 0.85) + 0.7, 5.2)
         else:
             radius = rng.uniform(2.0, 5.2)
         if canvas.value_at(division.parcel, x, y) != parcel.number or not _free(canvas, x, y, radius):
@@ -188,7 +190,7 @@ def garden_hedges(canvas: Canvas, division: Division, uses: dict[int, str], rng:
     canvas.height[fence] = 0.9
 
 
-def settle_truth(canvas: Canvas, woods: Array) -> None:
+def settle_truth(canvas: Canvas, woods: NDArray[np.bool_]) -> None:
     """Crowns that form groups, and gaps inside them, become woodland; ``woods`` [H, W] bool is planted forest."""
     joined = ndimage.binary_closing(canvas.crown, np.ones((3, 3)), iterations=2)
     labels, _ = ndimage.label(joined)
@@ -196,5 +198,4 @@ def settle_truth(canvas: Canvas, woods: Array) -> None:
     large[0] = False
     canvas.truth[(canvas.truth == WOODLAND) & ~joined & ~woods] = GRASS
     group = large[labels]
-    canvas.truth[canvas.crown & group] = WOODLAND
-    canvas.truth[group & np.isin(canvas.truth, (GRASS,))] = WOODLAND
+    canvas.truth[group & (canvas.crown | (canvas.truth == GRASS))] = WOODLAND
