@@ -1,0 +1,83 @@
+"""Python's side of the jobs: one function a command, and ``run`` for any job."""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from wsss_geo import jobs
+from wsss_geo.errors import InputError, UsageError
+from wsss_geo.progress import Progress
+
+_RUNNERS = {
+    "tile": "wsss_geo.tiling.run",
+    "train": "wsss_geo.training.run",
+    "predict": "wsss_geo.inference.run",
+    "evaluate": "wsss_geo.evaluation.run",
+    "vectorize": "wsss_geo.inference.vectorize",
+}
+
+
+def run(job: jobs.Job, report: Progress | None = None) -> Any:
+    """Do ``job`` and return its result; ``report`` hears how it goes. Raises WsssGeoError."""
+    return importlib.import_module(_RUNNERS[job.command]).run(job, report or Progress())
+
+
+def tile(*rasters: Any, report: Progress | None = None, **fields: Any) -> jobs.TileResult:
+    """Cut rasters into scenes and join them with their tags; the keywords are the fields of ``jobs.TileJob``."""
+    return run(_job(jobs.TileJob, {"rasters": rasters}, fields), report)
+
+
+def train(tiles: Any, *, report: Progress | None = None, **fields: Any) -> jobs.TrainResult:
+    """Train a model from the tags of a tile set; the keywords are the fields of ``jobs.TrainJob``."""
+    return run(_job(jobs.TrainJob, {"tiles": tiles}, fields), report)
+
+
+def predict(*rasters: Any, report: Progress | None = None, **fields: Any) -> jobs.PredictResult:
+    """Turn rasters into masks and polygons; the keywords are the fields of ``jobs.PredictJob``."""
+    return run(_job(jobs.PredictJob, {"rasters": rasters}, fields), report)
+
+
+def evaluate(*, report: Progress | None = None, **fields: Any) -> jobs.EvaluateResult:
+    """Score a model or a prediction; the keywords are the fields of ``jobs.EvaluateJob``."""
+    return run(_job(jobs.EvaluateJob, {}, fields), report)
+
+
+def vectorize(mask: Any, *, report: Progress | None = None, **fields: Any) -> jobs.VectorizeResult:
+    """Turn a mask raster into polygons; the keywords are the fields of ``jobs.VectorizeJob``."""
+    return run(_job(jobs.VectorizeJob, {"mask": mask}, fields), report)
+
+
+def build_job(command: str, given: Mapping[str, Any]) -> jobs.Job:
+    """Build a job from field values, a recipe file among them. Raises UsageError and InputError."""
+    recipe = given.get("recipe")
+    return jobs.from_json({**(read_recipe(recipe, given) if recipe else given), "command": command})
+
+
+def read_recipe(path: Any, given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the fields of a training recipe (YAML), overruled by those ``given``. Raises InputError."""
+    import yaml
+
+    try:
+        fields = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        reason = " ".join(str(error).split())
+        raise InputError(path, f"recipe cannot be read ({reason})", "give a YAML file like those in training/recipes")
+    known = {f.name for f in dataclasses.fields(jobs.TrainJob)}
+    if not isinstance(fields, dict) or not set(fields) <= known:
+        wrong = ", ".join(sorted(map(str, set(fields) - known))) if isinstance(fields, dict) else type(fields).__name__
+        raise InputError(path, f"recipe holds what training does not know: {wrong}", "see training/recipes")
+    merged = {**fields, **given}
+    for name in jobs.MAPPING_OPTIONS:
+        merged[name] = {**(fields.get(name) or {}), **(given.get(name) or {})}
+    return merged
+
+
+def _job(kind: type[jobs.Job], positional: dict[str, Any], given: dict[str, Any]) -> Any:
+    known = {f.name for f in dataclasses.fields(kind)}  # type: ignore[arg-type]
+    if unknown := sorted(set(given) - known):
+        raise UsageError(f"{kind.command}: unknown argument {', '.join(unknown)}", f"known: {', '.join(sorted(known))}")
+    return build_job(kind.command, {**positional, **given})

@@ -1,0 +1,85 @@
+"""Which classes the values of a mask raster stand for."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree as Xml
+
+import rasterio.shutil
+
+from wsss_geo.classes import IGNORE, ClassScheme, read_classes
+from wsss_geo.errors import InputError, UsageError
+from wsss_geo.raster.files import is_local, open_raster
+
+
+def read_mask_classes(path: str) -> ClassScheme | None:
+    """Return the classes that a mask raster names itself, or None.
+
+    Looked for in this order: a TIFF tag ending in ``CLASSES`` that holds the JSON of a class scheme; the category
+    names of band 1 with the colours of its palette; a ``classes.json`` in the folder of the mask.
+    Raises InputError if what is found is no class scheme.
+    """
+    with open_raster(path) as dataset:
+        tags = dataset.tags()
+        names = _category_names(dataset)
+        palette = _palette(dataset)
+    for key in sorted(tags):
+        if key.upper().endswith("CLASSES") and (scheme := _from_tag(path, tags[key])) is not None:
+            return scheme
+    if names:
+        return _scheme(path, names, palette)
+    beside = Path(path).parent / "classes.json"
+    return read_classes(beside) if is_local(path) and beside.exists() else None
+
+
+def classes_of_values(path: str, values: Iterable[int]) -> ClassScheme | None:
+    """Return classes called after the ``values`` in a mask, with the colours of its palette; None if there are none."""
+    with open_raster(path) as dataset:
+        palette = _palette(dataset)
+    names = {v: str(v) for v in sorted(values) if 0 <= v < IGNORE}
+    return _scheme(path, names, palette) if names else None
+
+
+def _from_tag(path: str, text: str) -> ClassScheme | None:
+    try:
+        data = json.loads(text)
+    except json.JSONDecodeError:
+        return None
+    try:
+        return ClassScheme.from_json(data)
+    except UsageError as error:
+        raise InputError(path, error.problem, "give --classes") from None
+
+
+def _scheme(path: str, names: Mapping[int, str], palette: Mapping[int, tuple[int, ...]]) -> ClassScheme:
+    entries: list[dict[str, Any]] = []
+    for value, name in names.items():
+        entry: dict[str, Any] = {"id": value, "name": name}
+        if value in palette:
+            entry["color"] = "#" + bytes(palette[value][:3]).hex()
+        entries.append(entry)
+    try:
+        return ClassScheme.from_json(entries)
+    except UsageError as error:
+        raise InputError(path, error.problem, "give --classes") from None
+
+
+def _palette(dataset: Any) -> Mapping[int, tuple[int, ...]]:
+    return dataset.colormap(1) if dataset.colorinterp[0].name == "palette" else {}
+
+
+def _category_names(dataset: Any) -> dict[int, str]:
+    """Return value -> name. GDAL's category names have no door in rasterio but the description of a VRT."""
+    with tempfile.TemporaryDirectory() as folder:
+        description = Path(folder) / "mask.vrt"
+        rasterio.shutil.copy(dataset, description, driver="VRT")
+        root = Xml.fromstring(description.read_bytes())  # noqa: S314 (written by GDAL just now)
+    band = root.find("VRTRasterBand[@band='1']/CategoryNames")
+    if band is None:
+        return {}
+    named = {i: (c.text or "").strip() for i, c in enumerate(band.findall("Category"))}
+    return {i: name for i, name in named.items() if name and i < IGNORE}

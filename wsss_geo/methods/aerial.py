@@ -1,0 +1,128 @@
+"""The recipe for land cover: what a scene tag says about aerial imagery, used to the full.
+
+Three facts carry it. A tag that is absent is dense supervision: no pixel of the scene is of that class. A scene with one
+tag is a dense label (no background). Where several classes are tagged, the question is only which of these few.
+
+- Evidence: a classifier on middle tokens, pooled over the best few tokens, gives class activation maps.
+- A teacher (moving average of the student, seeing the view without jitter) scores each token by evidence and
+  decoder, both masked to the tagged classes; where it is sure, it labels the student's decoder, balanced over
+  classes. Scenes with one tag are labelled whole.
+- The decoder pays for every probability it gives to an absent class.
+
+    L = L_cls + w_seg CE(decoder, teacher's labels) + w_absent mean -log(1 - sum of absent p)
+
+Relatives: CoSA (ECCV 2024) for the teacher, OME (TGRS 2023) for data without background.
+"""
+
+from __future__ import annotations
+
+from copy import deepcopy
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from wsss_geo.classes import IGNORE, ClassScheme
+from wsss_geo.methods.base import Batch, Labeller, Method, Settings
+from wsss_geo.nn.heads import top_pool
+from wsss_geo.nn.losses import multilabel_soft_margin
+from wsss_geo.nn.network import Network
+from wsss_geo.nn.schedule import ema_update
+from wsss_geo.nn.tensors import resize
+
+
+@dataclass(frozen=True)
+class AerialSettings(Settings):
+    """Values for training from scratch; lower ``lr`` for pre-trained backbones."""
+
+    lr: float = 5e-4
+    head_lr: float = 1.0
+    weight_decay: float = 0.05
+    middle: float = 0.5
+    top: float = 1 / 12
+    """Share of a view's tokens whose mean evidence answers for a tag."""
+    momentum: float = 0.99
+    """Of the teacher."""
+    start: float = 0.1
+    """Share of the run before the teacher labels scenes of several tags; scenes of one tag are labelled from the start."""
+    ramp: float = 0.3
+    """Share of the run over which the teacher's decoder takes over from its evidence."""
+    confidence: float = 0.7
+    w_seg: float = 1.0
+    w_absent: float = 0.5
+
+
+class Aerial(Method):
+    """See the module's text."""
+
+    name = "aerial"
+    settings_type = AerialSettings
+    settings: AerialSettings
+
+    def __init__(self, network: Network, scheme: ClassScheme, settings: AerialSettings, steps: int) -> None:
+        super().__init__(network, scheme, settings, steps)
+        self.labeller = Labeller(scheme, 0.5, 0.25, settings.confidence, 0.0, refine=False)
+        self.teacher = deepcopy(network).requires_grad_(False)
+
+    def losses(self, batch: Batch, step: int) -> dict[str, Tensor]:
+        """Return the weighted terms of the sum above."""
+        s = self.settings
+        tokens = self.network.encode(batch.image)
+        evidence = self.network.aux_classifier(tokens.middle)
+        logits = self.labeller.ordered(self.network.decoder(tokens.final))
+        allowed = self.allowed(batch.tags)
+        usable = resize(batch.valid[:, None].float(), logits.shape[-2:])[:, 0] > 0.5
+        labels = self.teacher_labels(batch.clean, allowed, usable, step)
+        return {
+            "cls": multilabel_soft_margin(top_pool(evidence, s.top), batch.tags),
+            "seg": s.w_seg * self.labeller.loss(logits, labels),
+            "absent": s.w_absent * absence_loss(logits, allowed, usable),
+        }
+
+    def allowed(self, tags: Tensor) -> Tensor:
+        """Classes a pixel may have, in the order of the labels: bool [B,C]; the cold class always may."""
+        present = tags > 0.5
+        return torch.cat([torch.ones_like(present[:, :1]), present], dim=1) if self.labeller.has_cold else present
+
+    @torch.no_grad()
+    def teacher_labels(self, image: Tensor, allowed: Tensor, usable: Tensor, step: int) -> Tensor:
+        """What the teacher is sure of, on the token grid: int64 [B,h,w], else 255.
+
+        Its score is the mean of evidence and decoder, both masked to the ``allowed`` classes; the decoder's part
+        grows from 0 to 1/2 over ``ramp`` of the run.
+        """
+        s = self.settings
+        tokens = self.teacher.encode(image)
+        evidence = torch.sigmoid(self.teacher.aux_classifier(tokens.middle).float())
+        if self.labeller.has_cold:
+            evidence = torch.cat([1 - (evidence * allowed[:, 1:, None, None]).amax(1, keepdim=True), evidence], dim=1)
+        decoded = self.labeller.ordered(self.teacher.decoder(tokens.final)).float().softmax(dim=1)
+        part = 0.5 * min(1.0, max(0.0, step / self.steps - s.start) / s.ramp)
+        scores = part * _masked_shares(decoded, allowed) + (1 - part) * _masked_shares(evidence, allowed)
+        best, label = scores.max(dim=1)
+        sure = (best > s.confidence) & usable & (step >= s.start * self.steps)
+        single = (allowed.sum(dim=1) == 1).view(-1, 1, 1) & usable
+        return torch.where(sure | single, label, IGNORE)
+
+    def after_step(self, step: int) -> None:
+        """Let the teacher follow, closely in the first steps."""
+        ema_update(self.teacher, self.network, min(self.settings.momentum, (1 + step) / (10 + step)))
+
+    @property
+    def product(self) -> Network:
+        """The teacher: steadier than the student at no cost."""
+        return self.teacher
+
+
+def absence_loss(logits: Tensor, allowed: Tensor, usable: Tensor) -> Tensor:
+    """Mean of -log(share of probability on ``allowed`` classes [B,C]) over ``usable`` [B,h,w] of logits [B,C,h,w]."""
+    logits = logits.float()
+    kept = logits.masked_fill(~allowed[:, :, None, None], -torch.inf).logsumexp(dim=1)
+    usable = usable & allowed.any(dim=1).view(-1, 1, 1)
+    surprise = torch.where(usable, logits.logsumexp(dim=1) - kept.masked_fill(~usable, 0.0), 0.0)
+    return surprise.sum() / usable.sum().clamp(min=1)
+
+
+def _masked_shares(scores: Tensor, allowed: Tensor) -> Tensor:
+    masked = scores * allowed[:, :, None, None]
+    return masked / masked.sum(dim=1, keepdim=True).clamp(min=1e-6)

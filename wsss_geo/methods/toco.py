@@ -1,0 +1,133 @@
+"""ToCo: token contrast for weakly supervised semantic segmentation (Ru et al., CVPR 2023).
+
+Two contrasts work against the over-smoothing of deep ViT layers. Patch token contrast: activation maps of a middle
+block, where tokens are still diverse, say which final tokens should be alike. Class token contrast: class tokens of
+uncertain local crops are pulled to the global one, those of background crops pushed away.
+
+    L = L_cls + L_aux + w_ptc L_ptc + w_ctc L_ctc + w_seg L_seg + w_reg L_reg
+
+Differences from the published program, all deliberate: the views share one recorded geometry, so regions and the crops
+cut from them agree; losses are count-safe; the pairwise energy is a local window in place of a CPU lattice
+filter; the encoder runs once a view. Policy ``none`` (no background class) is not in the paper; there, labels
+come from the leading tagged class, and a crop is negative when its main class is not that of the whole view.
+"""
+
+from __future__ import annotations
+
+from copy import deepcopy
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from wsss_geo.classes import IGNORE, ClassScheme
+from wsss_geo.methods.base import Batch, Labeller, Method, Settings
+from wsss_geo.nn.cam import multi_scale_cam
+from wsss_geo.nn.crops import DOUBTFUL, HOT, LocalCrops, region_map, sample_crops, shows_main_class
+from wsss_geo.nn.encoder import Tokens
+from wsss_geo.nn.energy import local_pairwise_energy
+from wsss_geo.nn.heads import Projection, global_max_pool
+from wsss_geo.nn.losses import class_token_contrast, multilabel_soft_margin, patch_token_contrast
+from wsss_geo.nn.network import Network
+from wsss_geo.nn.schedule import ema_update
+
+
+@dataclass(frozen=True)
+class ToCoSettings(Settings):
+    """Published values for VOC; shares stand for steps of 20 000."""
+
+    clip: float = 0.0
+    start: float = 0.1
+    """Share of the run before segmentation and energy losses begin (2000 of 20 000 steps)."""
+    w_ptc: float = 0.2
+    w_ctc: float = 0.5
+    w_seg: float = 0.1
+    w_reg: float = 0.05
+    high: float = 0.7
+    low: float = 0.25
+    confidence: float = 0.45
+    """Policy none: least share of the leading tagged class."""
+    margin: float = 0.15
+    """Policy none: least lead over the second tagged class."""
+    cam_scales: tuple[float, ...] = (1.0, 0.5, 1.5)
+    temperature: float = 0.5
+    momentum: float = 0.9
+    """Of the teacher's projection head; the encoder is shared."""
+    crops: int = 8
+    crop_share: float = 96 / 448
+    """Side of a local crop as a share of the view's."""
+    background_share: float = 0.2
+    reference_term: bool = False
+    """Add the extra positive of the published program to the class token contrast."""
+
+
+class ToCo(Method):
+    """See the module's text."""
+
+    name = "toco"
+    settings_type = ToCoSettings
+    needs = frozenset({"local", "second"})
+    settings: ToCoSettings
+
+    def __init__(self, network: Network, scheme: ClassScheme, settings: ToCoSettings, steps: int) -> None:
+        super().__init__(network, scheme, settings, steps)
+        self.labeller = Labeller(scheme, settings.high, settings.low, settings.confidence, settings.margin)
+        self.projection = Projection(network.encoder.width)
+        self.teacher_projection = deepcopy(self.projection).requires_grad_(False)
+
+    def losses(self, batch: Batch, step: int) -> dict[str, Tensor]:
+        """Return the weighted terms of the sum above."""
+        s, network, tags = self.settings, self.network, batch.tags
+        cam, aux_cam = multi_scale_cam(network, batch.image, s.cam_scales)
+        tokens = network.encode(batch.image)
+        grid = (tokens.final.shape[-2], tokens.final.shape[-1])
+        aux_labels = self.labeller.grid_labels(aux_cam, tags, grid, batch.valid)
+        terms = {
+            "cls": multilabel_soft_margin(global_max_pool(network.classifier(tokens.final)), tags),
+            "aux": multilabel_soft_margin(global_max_pool(network.aux_classifier(tokens.middle)), tags),
+            "ptc": s.w_ptc * patch_token_contrast(tokens.final, aux_labels),
+            "ctc": s.w_ctc * self._class_token_contrast(batch, tokens, aux_cam),
+        }
+        if step >= s.start * self.steps:
+            labels = self.labeller.pixel_labels(batch.image, cam, tags, batch.valid)
+            terms |= self.dense_losses(batch, tokens, labels)
+        return terms
+
+    def dense_losses(self, batch: Batch, tokens: Tokens, labels: Tensor) -> dict[str, Tensor]:
+        """Segmentation loss on the pseudo labels of the final maps, and the pairwise energy."""
+        logits = self.labeller.ordered(self.network.decoder(tokens.final))
+        energy = local_pairwise_energy(logits.softmax(dim=1), batch.image, labels, valid=batch.valid)
+        return {
+            "seg": self.settings.w_seg * self.labeller.loss(logits, labels),
+            "reg": self.settings.w_reg * energy,
+        }
+
+    def after_step(self, step: int) -> None:
+        """Let the teacher's head follow the student's."""
+        ema_update(self.teacher_projection, self.projection, self.settings.momentum)
+
+    def _class_token_contrast(self, batch: Batch, tokens: Tokens, aux_cam: Tensor) -> Tensor:
+        s = self.settings
+        crops = self._local_crops(batch, aux_cam)
+        views = crops.cut(batch.local)
+        count = views.shape[1]
+        local = self.network.encode(views.flatten(0, 1)).summary.unflatten(0, (-1, count))
+        whole = torch.stack([tokens.summary, self.network.encode(batch.second).summary], dim=1)
+        student = self.projection(torch.cat([whole, local], dim=1))
+        with torch.no_grad():
+            teacher = self.teacher_projection(whole)
+        always = torch.ones(len(whole), 2, dtype=torch.bool, device=whole.device)
+        positive = torch.cat([always, crops.positive], dim=1)
+        return class_token_contrast(student, teacher, positive, s.temperature, s.reference_term)
+
+    def _local_crops(self, batch: Batch, aux_cam: Tensor) -> LocalCrops:
+        s, patch = self.settings, self.network.patch
+        side = max(1, round(s.crop_share * batch.image.shape[-1] / patch)) * patch
+        if self.labeller.has_cold:
+            regions = region_map(aux_cam, batch.tags, s.high, s.low)
+            return sample_crops(regions, s.crops, side, s.background_share, batch.valid, batch.generator)
+        size = (aux_cam.shape[-2], aux_cam.shape[-1])
+        labels = self.labeller.grid_labels(aux_cam, batch.tags, size, batch.valid)
+        regions = torch.where(labels == IGNORE, DOUBTFUL, HOT)
+        crops = sample_crops(regions, s.crops, side, valid=batch.valid, generator=batch.generator)
+        return LocalCrops(crops.corners, shows_main_class(labels, crops, len(self.scheme.taggable)), side)

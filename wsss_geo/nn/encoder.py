@@ -1,0 +1,110 @@
+"""The encoder: any plain ViT of timm, giving its final tokens and those of an intermediate block."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from wsss_geo.nn.torchvision_ops import ensure_torchvision_imports
+
+
+class Tokens(NamedTuple):
+    """What the encoder makes of B images: N = h * w patch tokens of width D on a row-major grid."""
+
+    summary: Tensor
+    """Class token after the last norm [B, D]; the mean patch token where the ViT has none."""
+    final: Tensor
+    """Patch tokens after the last norm [B, D, h, w]."""
+    middle: Tensor
+    """Patch tokens leaving the intermediate block, not normed [B, D, h, w]."""
+
+
+class Encoder(nn.Module):
+    """A plain ViT of timm (``vit_*``, ``deit*``, DINOv2/v3, EVA ...) seen through its tokens.
+
+    ``middle_block`` is the block, from 1, whose output feeds the auxiliary branch; by default 10/12 of the depth
+    (Ru et al., CVPR 2023: tokens of block 10 of 12 are still diverse). Class and register tokens are skipped; any
+    image side that is a multiple of the patch works, the position embedding being resampled.
+
+    Raises ValueError for a backbone that timm does not know or that is no plain ViT.
+    """
+
+    def __init__(
+        self,
+        backbone: str,
+        *,
+        bands: int = 3,
+        image_size: int = 224,
+        pretrained: bool = False,
+        middle_block: int | None = None,
+        arguments: Mapping[str, Any] | None = None,
+    ) -> None:
+        super().__init__()
+        ensure_torchvision_imports()
+        import timm
+
+        try:
+            self.vit = timm.create_model(
+                backbone,
+                pretrained=pretrained,
+                in_chans=bands,
+                num_classes=0,
+                img_size=image_size,
+                dynamic_img_size=True,
+                **(arguments or {}),
+            )
+        except (RuntimeError, TypeError) as error:
+            raise ValueError(f"backbone {backbone!r} cannot be built by timm ({error})") from error
+        blocks = getattr(self.vit, "blocks", None)
+        if blocks is None or not hasattr(self.vit, "forward_intermediates"):
+            raise ValueError(f"backbone {backbone!r} is no plain ViT")
+        self.depth = len(blocks)
+        self.width: int = self.vit.embed_dim
+        self.patch: int = self.vit.patch_embed.patch_size[0]
+        self.middle_block = middle_block or max(1, round(self.depth * 10 / 12))
+        if not 1 <= self.middle_block <= self.depth:
+            raise ValueError(f"block {self.middle_block} does not exist, the backbone has {self.depth}")
+
+    def forward(self, image: Tensor) -> Tokens:
+        """Encode normalised images [B, bands, H, W]; H and W are multiples of ``patch``."""
+        final, between = self.vit.forward_intermediates(image, indices=[self.middle_block - 1], output_fmt="NCHW")
+        middle: Tensor = between[0]
+        prefix: int = self.vit.num_prefix_tokens
+        patches = final[:, prefix:]
+        has_class_token = getattr(self.vit, "cls_token", None) is not None
+        summary = final[:, 0] if has_class_token else patches.mean(dim=1)
+        return Tokens(summary, patches.transpose(1, 2).reshape(middle.shape), middle)
+
+
+def load_backbone_weights(encoder: Encoder, weights: Mapping[str, Tensor]) -> list[str]:
+    """Load ViT weights as timm names them; return the names that the file lacks.
+
+    A position embedding of another grid is resampled, a patch embedding of another band count is averaged and
+    repeated, a classifier head is left out. Raises ValueError when nothing fits.
+    """
+    from timm.layers import resample_abs_pos_embed
+
+    own = encoder.vit.state_dict()
+    fitting: dict[str, Tensor] = {}
+    for name, value in weights.items():
+        name = name.removeprefix("module.").removeprefix("encoder.vit.").removeprefix("backbone.")
+        if name not in own:
+            continue
+        target = own[name]
+        if name == "pos_embed" and value.shape != target.shape:
+            value = resample_abs_pos_embed(
+                value,
+                list(encoder.vit.patch_embed.grid_size),
+                num_prefix_tokens=0 if getattr(encoder.vit, "no_embed_class", False) else encoder.vit.num_prefix_tokens,
+            )
+        if name == "patch_embed.proj.weight" and value.ndim == 4 and value.shape[1] != target.shape[1]:
+            value = value.mean(dim=1, keepdim=True).expand(-1, target.shape[1], -1, -1)
+        if value.shape == target.shape:
+            fitting[name] = value.to(torch.float32)
+    if "patch_embed.proj.weight" not in fitting:
+        raise ValueError("the weights do not fit the backbone: patch embedding missing or of another size")
+    encoder.vit.load_state_dict(fitting, strict=False)
+    return sorted(set(own) - set(fitting))

@@ -1,0 +1,113 @@
+"""The network that every weakly supervised method trains and that prediction runs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from wsss_geo.nn.encoder import Encoder, Tokens
+from wsss_geo.nn.heads import ClassMaps, LargeFOV
+
+
+class Network(nn.Module):
+    """Encoder, classifiers on final and on middle tokens, and decoder.
+
+    ``classes`` = C outputs of the decoder, ``taggable`` = K outputs of the classifiers; with an explicit background
+    C = K + 1 and channel 0 is background, otherwise C = K or, for a surrogate, ``cold`` is the channel that no
+    classifier speaks of. Images come stretched to 0..1; mean and deviation are applied here.
+
+    ``cam_from`` says whose tokens, final or middle, give the activation maps that prediction shows.
+
+    ``arguments`` of the constructor are plain values, so a model file can carry them.
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(
+        self,
+        backbone: str,
+        *,
+        classes: int,
+        taggable: int,
+        mean: Sequence[float],
+        std: Sequence[float],
+        image_size: int = 224,
+        pretrained: bool = False,
+        cold: int | None = None,
+        middle_block: int | None = None,
+        cam_from: str = "final",
+        decoder_width: int = 512,
+        dilation: int = 5,
+        backbone_args: Mapping[str, Any] | None = None,
+    ) -> None:
+        super().__init__()
+        if classes - taggable != (cold is not None):
+            raise ValueError(f"{classes} classes and {taggable} taggable ones do not fit a cold channel {cold}")
+        self.encoder = Encoder(
+            backbone,
+            bands=len(mean),
+            image_size=image_size,
+            pretrained=pretrained,
+            middle_block=middle_block,
+            arguments=backbone_args,
+        )
+        if cam_from not in ("final", "middle"):
+            raise ValueError(f"cam_from {cam_from!r} is neither final nor middle")
+        self.classes, self.taggable, self.cold, self.cam_from = classes, taggable, cold, cam_from
+        self.patch = self.encoder.patch
+        width = self.encoder.width
+        self.classifier = ClassMaps(width, taggable)
+        self.aux_classifier = ClassMaps(width, taggable)
+        self.decoder = LargeFOV(width, classes, decoder_width, dilation)
+        self.register_buffer("mean", torch.tensor(list(mean)).view(1, -1, 1, 1), persistent=False)
+        self.register_buffer("std", torch.tensor(list(std)).view(1, -1, 1, 1), persistent=False)
+
+    def encode(self, image01: Tensor) -> Tokens:
+        """Encode images [B, bands, H, W] in 0..1."""
+        tokens: Tokens = self.encoder((image01 - self.mean) / self.std)
+        return tokens
+
+    def class_maps(self, image01: Tensor) -> tuple[Tensor, Tensor]:
+        """Raw activation maps of final and of middle tokens, [B, K, h, w] each; the decoder does not run."""
+        tokens = self.encode(image01)
+        return self.classifier(tokens.final), self.aux_classifier(tokens.middle)
+
+    def decode(self, image01: Tensor) -> Tensor:
+        """Decoder logits on the token grid [B, C, h, w]."""
+        logits: Tensor = self.decoder(self.encode(image01).final)
+        return logits
+
+    @torch.inference_mode()
+    def predict(self, image01: Tensor, scores: str = "decoder", with_cam: bool = False) -> tuple[Tensor, Tensor | None]:
+        """Class probabilities [B, C, h, w] and, on request, activations in 0..1 [B, K, h, w], both float32.
+
+        ``scores``: ``decoder`` is its softmax; ``cam`` the activations of the taggable classes, where the cold channel
+        gets what the strongest one leaves, divided by their sum; ``both`` the mean of the two.
+        """
+        tokens = self.encode(image01)
+        activations = torch.sigmoid(self.cam_logits(tokens).float()) if with_cam or scores != "decoder" else None
+        found = []
+        if scores in ("decoder", "both"):
+            found.append(torch.softmax(self.decoder(tokens.final).float(), dim=1))
+        if scores in ("cam", "both") and activations is not None:
+            found.append(self._as_probabilities(activations))
+        if not found:
+            raise ValueError(f"scores {scores!r} is none of decoder, cam, both")
+        return torch.stack(found).mean(dim=0), activations if with_cam else None
+
+    def cam_logits(self, tokens: Tokens) -> Tensor:
+        """The class activation maps that prediction shows, by ``cam_from`` of the tokens [B, K, h, w]."""
+        logits: Tensor = (
+            self.classifier(tokens.final) if self.cam_from == "final" else self.aux_classifier(tokens.middle)
+        )
+        return logits
+
+    def _as_probabilities(self, activations: Tensor) -> Tensor:
+        if self.cold is not None:
+            left = 1 - activations.amax(dim=1, keepdim=True)
+            activations = torch.cat([activations[:, : self.cold], left, activations[:, self.cold :]], dim=1)
+        return activations / activations.sum(dim=1, keepdim=True).clamp_min(1e-6)

@@ -1,0 +1,40 @@
+"""From raster values to network input: a linear stretch to 0..1 per band, then mean and deviation."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
+class Normalisation:
+    """Fixed statistics per band: ``low``/``high`` in raster values, ``mean``/``std`` of the stretched values.
+
+    They are measured once on the training scenes and travel with the model, so that a window of a large raster is
+    treated like any other and no seams arise.
+    """
+
+    low: tuple[float, ...]
+    high: tuple[float, ...]
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+
+    def stretch(self, pixels: NDArray[Any]) -> NDArray[np.float32]:
+        """Return ``pixels`` [C, H, W] as float32 in 0..1; NaN and infinities become 0 and 1."""
+        low = np.asarray(self.low, np.float32)[:, None, None]
+        span = np.maximum(np.asarray(self.high, np.float32)[:, None, None] - low, np.float32(1e-12))
+        stretched = (pixels.astype(np.float32) - low) / span
+        return np.clip(np.nan_to_num(stretched, nan=0.0), 0.0, 1.0)
+
+    def to_json(self) -> dict[str, list[float]]:
+        """Return a plain dictionary."""
+        return {k: list(v) for k, v in asdict(self).items()}
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Normalisation:
+        """Read what ``to_json`` wrote. Raises KeyError, TypeError or ValueError."""
+        return cls(**{k: tuple(float(v) for v in data[k]) for k in ("low", "high", "mean", "std")})
