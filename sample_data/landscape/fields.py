@@ -36,7 +36,7 @@ CROPS = (
     Crop((192, 178, 138), 0.60, 6.5, 0.22, False, 0.14, 0.1),  # stubble
     Crop((108, 128, 68), 0.80, 2.2, 0.10, True, 0.22, 0.4),  # oilseed after flowering
 )
-SOILS = (rgb(156, 136, 112), rgb(142, 122, 100), rgb(168, 150, 124), rgb(132, 116, 98))
+SOILS = (rgb(157, 136, 106), rgb(143, 122, 93), rgb(169, 150, 118), rgb(134, 116, 89))
 
 
 @dataclass(frozen=True)
