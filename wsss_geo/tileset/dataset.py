@@ -126,9 +126,7 @@ class TileDataset(Dataset[dict[str, Any]]):
     def _reader(self, source: str) -> RasterReader:
         reader = self._readers.pop(source, None)
         if reader is None:
-            path = self._existing(source)
-            bands = None if self.tileset.materialized else self.tileset.bands
-            reader = RasterReader(path, bands, None if self.tileset.materialized else self.tileset.resampled_gsd)
+            reader = self.tileset.reader(self._existing(source))
             if len(self._readers) >= _OPEN_FILES:
                 self._readers.popitem(last=False)[1].close()
         self._readers[source] = reader

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from wsss_geo.classes import ClassScheme, read_classes, write_classes
 from wsss_geo.errors import InputError
 from wsss_geo.raster.normalisation import Normalisation
+from wsss_geo.raster.reader import RasterReader
 
 INDEX = "index.parquet"
 CLASSES = "classes.json"
@@ -36,7 +37,8 @@ class TileSet:
     ``source`` and ``mask`` are relative to ``root``. ``size`` is the side of the largest tile in pixels, ``gsd`` the
     median ground sample distance in metres. ``resampled_gsd`` is the grid the windows count on, None for the
     raster's own. ``bands`` count from 1 in the rasters the set was made of; with ``materialized``, tiles are files of
-    their own that hold just these bands.
+    their own that hold just these bands. ``all_bands``: each raster gives all its image bands, one with a colour table
+    its red, green and blue; ``bands`` then number the channels.
     """
 
     root: Path
@@ -50,6 +52,7 @@ class TileSet:
     resampled_gsd: float | None = None
     seed: int = 0
     materialized: bool = False
+    all_bands: bool = False
 
     def __len__(self) -> int:
         return len(self.tiles)
@@ -73,6 +76,12 @@ class TileSet:
         """Full path of a ``source`` or ``mask``."""
         return self.root / relative
 
+    def reader(self, source: Path | str) -> RasterReader:
+        """A reader of ``source`` that gives the channels of this set on the grid its windows count on."""
+        own = self.all_bands or self.materialized
+        gsd = None if self.materialized else self.resampled_gsd
+        return RasterReader(source, None if own else self.bands, gsd, palette=own)
+
     def facts(self) -> dict[str, Any]:
         """What ``tileset.json`` holds."""
         return {
@@ -84,6 +93,7 @@ class TileSet:
             "band_names": list(self.band_names),
             "seed": self.seed,
             "materialized": self.materialized,
+            "all_bands": self.all_bands,
             "normalisation": self.normalisation.to_json(),
         }
 
@@ -150,6 +160,7 @@ def _from_facts(root: Path, scheme: ClassScheme, tiles: Any, facts: Mapping[str,
         None if facts["resampled_gsd"] is None else float(facts["resampled_gsd"]),
         int(facts["seed"]),
         bool(facts["materialized"]),
+        bool(facts["all_bands"]),
     )
 
 

@@ -89,6 +89,8 @@ def _attribute(path: Path, frame: Any, wanted: str | None) -> tuple[str, bool]:
     listed = [c for c in frame.columns if c != frame.geometry.name]
     if wanted is None:
         lower = {str(c).lower(): c for c in listed}
+        if "tags" in lower and frame[lower["tags"]].astype(str).str.contains("=>").any():
+            del lower["tags"]  # key=>value pairs of OpenStreetMap, not classes
         wanted = next((lower[g] for g in ("tags", *_GUESSES) if g in lower), None)
     if wanted is None or wanted not in listed:
         problem = "no attribute for the class" if wanted is None else f"no attribute {wanted!r}"

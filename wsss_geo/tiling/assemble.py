@@ -62,20 +62,28 @@ def assemble(
     frame = pandas.DataFrame(rows)
     frame["mask"] = frame["mask"].astype(object).where(frame["mask"].notna(), None)
     tiles = geopandas.GeoDataFrame(frame, geometry=np.concatenate(places), crs=INDEX_CRS)
-    tiles["split"] = _splits(tiles, scheme, job, report)
+    tiles["split"] = _splits(tiles, scheme, job)
     split = tiles["split"].to_numpy(dtype=object)
     drop = leaking(np.asarray(tiles.geometry.array), split)
     boxes = np.concatenate([s.boxes_px() for s in sources])
     for own in tiles.groupby("source", sort=False).indices.values():
         drop[own] |= leaking(boxes[own], split[own])
+    tagged = tiles["tagged"].to_numpy(dtype=bool)
+    useful = tagged if tagged.any() else ~tagged
+    if not (useful & (split == "train") & ~drop).any():
+        drop[:] = False
+        tiles["split"] = "train"
     if drop.any():
         report.info(f"{int(drop.sum())} tiles share pixels with a tile of another split and are left out")
     tiles = tiles[~drop].reset_index(drop=True)
+    for part, share in (("val", job.val), ("test", job.test)):
+        if share > 0 and not (tiles["split"] == part).any():
+            report.warn(f"too few scenes to hold any out for {part}; add rasters or use a smaller --scene-block")
     assert int(tiles.groupby("scene_id")["split"].nunique().max()) == 1, "a scene is in two splits"
     return tiles[list(COLUMNS)]
 
 
-def _splits(tiles: Any, scheme: ClassScheme, job: TileJob, report: Progress) -> NDArray[np.object_]:
+def _splits(tiles: Any, scheme: ClassScheme, job: TileJob) -> NDArray[np.object_]:
     """The split of every tile; scenes without any tag train, unless none has tags."""
     place = {n: i for i, n in enumerate(scheme.taggable)}
     matrix = np.zeros((len(tiles), len(place)), dtype=bool)
@@ -85,11 +93,4 @@ def _splits(tiles: Any, scheme: ClassScheme, job: TileJob, report: Progress) -> 
     dealt = tagged if tagged.any() else np.ones(len(tiles), dtype=bool)
     scenes = tiles["scene_id"].to_numpy(dtype=object)
     by_scene = split_scenes(scenes[dealt].tolist(), matrix[dealt], job.val, job.test, job.seed)
-    split = np.array([by_scene.get(s, "train") for s in scenes], dtype=object)
-    for part, share in (("val", job.val), ("test", job.test)):
-        if share > 0 and part not in by_scene.values():
-            report.warn(
-                f"{len(by_scene)} tagged scene{'s' * (len(by_scene) != 1)} are too few to hold any out for {part}; "
-                "add rasters or use a smaller --scene-block"
-            )
-    return split
+    return np.array([by_scene.get(s, "train") for s in scenes], dtype=object)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -67,16 +67,16 @@ def gather(job: TileJob, report: Progress) -> Gathered:
     """Describe the rasters and lay out their tiles. Raises InputError where a raster is unfit or they disagree."""
     paths = raster_paths(job)
     names = source_names(paths)
-    first = RasterReader(paths[0], job.bands, job.gsd)
+    first = open_source(paths[0], job)
     sources = []
     smaller = 0
     for done, (path, name) in enumerate(zip(paths, names, strict=True)):
         if done % 50 == 0:
             report.step(done, len(paths), path.name, "rasters")
-        reader = RasterReader(path, job.bands, job.gsd)
-        if len(reader.bands) != len(first.bands):
+        reader = open_source(path, job)
+        if reader.count != first.count:
             raise InputError(
-                path, f"has {len(reader.bands)} bands, {first.path} has {len(first.bands)}", "choose some with --bands"
+                path, f"has {reader.count} bands, {first.path} has {first.count}", "choose some with --bands"
             )
         if reader.dtype != first.dtype:
             raise InputError(
@@ -91,15 +91,22 @@ def gather(job: TileJob, report: Progress) -> Gathered:
         )
     if smaller:
         report.info(f"{smaller} of {len(paths)} rasters are smaller than {job.size} px: their tiles are smaller too")
-    bands = tuple(first.bands)
-    return Gathered(tuple(sources), bands, band_names(first, bands), first.dtype == np.uint8)
+    bands = tuple(first.bands) if first.count == len(first.bands) else tuple(range(1, first.count + 1))
+    return Gathered(tuple(sources), bands, band_names(first), first.dtype == np.uint8)
 
 
-def band_names(reader: RasterReader, bands: Sequence[int]) -> tuple[str, ...]:
+def open_source(path: Path, job: TileJob) -> RasterReader:
+    """A reader of the bands the job asks for; without, of all, a colour table taken for its red, green and blue."""
+    return RasterReader(path, job.bands, job.gsd, palette=job.bands is None)
+
+
+def band_names(reader: RasterReader) -> tuple[str, ...]:
     """Name bands by their description, else their colour, else their number."""
+    if reader.count != len(reader.bands):
+        return "red", "green", "blue"
     info = reader.info
     names = []
-    for band in bands:
+    for band in reader.bands:
         color = info.colors[band - 1]
         named = info.descriptions[band - 1].strip() or (color if color not in ("undefined", "gray", "palette") else "")
         names.append(named or f"band {band}")
@@ -119,7 +126,7 @@ def scan(gathered: Gathered, job: TileJob, report: Progress) -> Scanned:
     for number, source in enumerate(gathered.sources):
         usable = []
         for place, (tile_id, (share, sample)) in enumerate(
-            zip(source.tile_ids, _read_tiles(source, gathered.bands, job, each, number), strict=True)
+            zip(source.tile_ids, _read_tiles(source, job, each, number), strict=True)
         ):
             if done % 50 == 0:
                 report.step(done, total, source.path.name, "tiles")
@@ -139,12 +146,10 @@ def scan(gathered: Gathered, job: TileJob, report: Progress) -> Scanned:
     return Scanned(tuple(kept), samples)
 
 
-def _read_tiles(
-    source: Source, bands: Sequence[int], job: TileJob, each: int, number: int
-) -> Iterator[tuple[float, NDArray[np.float32]]]:
+def _read_tiles(source: Source, job: TileJob, each: int, number: int) -> Iterator[tuple[float, NDArray[np.float32]]]:
     """Yield the valid share and a pixel sample of every tile."""
     generator = np.random.default_rng([job.seed, number])
-    with RasterReader(source.path, bands, job.gsd) as reader:
+    with open_source(source.path, job) as reader:
         for window in source.windows:
             tile = reader.read(window)
             yield float(tile.valid.mean()), sample_pixels(tile.pixels, tile.valid, each, generator)

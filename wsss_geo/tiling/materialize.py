@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,6 @@ from numpy.typing import NDArray
 from wsss_geo.classes import IGNORE
 from wsss_geo.progress import Progress
 from wsss_geo.raster.grid import Window
-from wsss_geo.raster.reader import RasterReader
 from wsss_geo.tileset.index import TileSet
 from wsss_geo.tileset.masks import MaskReader
 from wsss_geo.tiling.gather import safe_name
@@ -30,7 +30,7 @@ def write_chips(tileset: TileSet, folder: Path, report: Progress) -> Any:
     ids[: len(tileset.scheme)] = tileset.scheme.ids
     done = 0
     for (source, mask), places in tiles.fillna({"mask": ""}).groupby(["source", "mask"], sort=False).indices.items():
-        with RasterReader(source, tileset.bands, tileset.resampled_gsd) as reader:
+        with replace(tileset, materialized=False).reader(source) as reader:
             labels = MaskReader(mask, tileset.scheme, reader.height, reader.width) if mask else None
             for place in places:
                 report.step(done, len(tiles), "", "chips")

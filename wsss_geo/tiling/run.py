@@ -65,6 +65,7 @@ def run(job: TileJob, report: Progress | None = None) -> TileResult:
         job.gsd,
         job.seed,
         job.materialize,
+        job.bands is None,
     )
     scanned_at = time.monotonic()
     _write(tileset, report)
