@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import tempfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -13,23 +12,22 @@ import rasterio.shutil
 
 from wsss_geo.classes import IGNORE, ClassScheme, read_classes
 from wsss_geo.errors import InputError, UsageError
+from wsss_geo.raster.cog import read_scheme
 from wsss_geo.raster.files import is_local, open_raster
 
 
 def read_mask_classes(path: str) -> ClassScheme | None:
     """Return the classes that a mask raster names itself, or None.
 
-    Looked for in this order: a TIFF tag ending in ``CLASSES`` that holds the JSON of a class scheme; the category
-    names of band 1 with the colours of its palette; a ``classes.json`` in the folder of the mask.
+    Looked for in this order: what our own masks carry; the category names of band 1 with the colours of its palette;
+    a ``classes.json`` in the folder of the mask.
     Raises InputError if what is found is no class scheme.
     """
+    if (scheme := read_scheme(path)) is not None:
+        return scheme
     with open_raster(path) as dataset:
-        tags = dataset.tags()
         names = _category_names(dataset)
         palette = _palette(dataset)
-    for key in sorted(tags):
-        if key.upper().endswith("CLASSES") and (scheme := _from_tag(path, tags[key])) is not None:
-            return scheme
     if names:
         return _scheme(path, names, palette)
     beside = Path(path).parent / "classes.json"
@@ -42,17 +40,6 @@ def classes_of_values(path: str, values: Iterable[int]) -> ClassScheme | None:
         palette = _palette(dataset)
     names = {v: str(v) for v in sorted(values) if 0 <= v < IGNORE}
     return _scheme(path, names, palette) if names else None
-
-
-def _from_tag(path: str, text: str) -> ClassScheme | None:
-    try:
-        data = json.loads(text)
-    except json.JSONDecodeError:
-        return None
-    try:
-        return ClassScheme.from_json(data)
-    except UsageError as error:
-        raise InputError(path, error.problem, "give --classes") from None
 
 
 def _scheme(path: str, names: Mapping[int, str], palette: Mapping[int, tuple[int, ...]]) -> ClassScheme:
@@ -77,7 +64,7 @@ def _category_names(dataset: Any) -> dict[int, str]:
     with tempfile.TemporaryDirectory() as folder:
         description = Path(folder) / "mask.vrt"
         rasterio.shutil.copy(dataset, description, driver="VRT")
-        root = Xml.fromstring(description.read_bytes())  # noqa: S314 (written by GDAL just now)
+        root = Xml.fromstring(description.read_bytes())  # nosec B314: GDAL wrote it just now
     band = root.find("VRTRasterBand[@band='1']/CategoryNames")
     if band is None:
         return {}

@@ -13,7 +13,7 @@ import numpy as np
 from rasterio.windows import Window
 
 from wsss_geo.classes import IGNORE, ClassScheme, read_classes
-from wsss_geo.errors import InputError, UsageError
+from wsss_geo.errors import InputError
 from wsss_geo.inference.areas import pixel_areas
 from wsss_geo.inference.mask_classes import classes_of_values, read_mask_classes
 from wsss_geo.jobs import VectorizeJob, VectorizeResult
@@ -90,7 +90,7 @@ def trace_mask(
 
 
 def min_area_pixels(grid: GeoGrid, min_area: float) -> int:
-    """Return the least whole number of pixels that cover ``min_area`` square metres (pixels without CRS) at the centre."""
+    """Return the pixels that cover ``min_area`` square metres at the centre, rounded up; without CRS it is in pixels."""
     if min_area <= 0:
         return 0
     middle = grid.height // 2
@@ -101,7 +101,7 @@ def class_areas(frame: geopandas.GeoDataFrame, classes: ClassScheme | None) -> d
     """Return the area of each class; classes of the scheme that do not occur have 0."""
     sums = frame.groupby("class")["area_m2"].sum().to_dict() if len(frame) else {}
     names = [] if classes is None else classes.names
-    return {name: 0.0 for name in names} | {str(name): float(area) for name, area in sums.items()}
+    return dict.fromkeys(names, 0.0) | {str(name): float(area) for name, area in sums.items()}
 
 
 def _bands(
@@ -143,4 +143,4 @@ def _check_confidence(path: str, mask: RasterInfo) -> None:
     if (info.height, info.width) != (mask.height, mask.width) or not info.transform.almost_equals(mask.transform, 1e-6):
         raise InputError(path, "does not lie on the grid of the mask", "give the confidence of the same prediction")
     if info.dtypes[0] not in ("uint8", "float32", "float64"):
-        raise UsageError(f"{path}: confidence has values of type {info.dtypes[0]}", "give uint8 scaled by 255, or float 0..1")
+        raise InputError(path, f"has values of type {info.dtypes[0]}", "give uint8 scaled by 255, or float 0..1")

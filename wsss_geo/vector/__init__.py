@@ -1,0 +1,8 @@
+"""Polygons from masks: edge-matched coverages, their files and their styles."""
+
+from __future__ import annotations
+
+from wsss_geo.vector.coverage import polygonize, polygonize_bands
+from wsss_geo.vector.files import SUFFIXES, check_polygon_suffix, write_polygons
+
+__all__ = ["SUFFIXES", "check_polygon_suffix", "polygonize", "polygonize_bands", "write_polygons"]
