@@ -220,7 +220,7 @@ def test_each_pixel_lies_where_the_model_saw_it(ratio):
 
 def test_windows_without_data_do_not_run():
     pixels, valid = np.zeros((4, 256, 256), np.uint8), np.zeros((256, 256), bool)
-    mask, confidence, _, windows, _ = run(ConstantModel(8, [0.7, 0.1, 0.1, 0.1]), pixels, valid, window=64)
+    mask, _, _, windows, _ = run(ConstantModel(8, [0.7, 0.1, 0.1, 0.1]), pixels, valid, window=64)
     assert windows == 0
     assert (mask == 255).all()
     valid[200, 10] = True

@@ -19,7 +19,7 @@ from wsss_geo.raster.reader import GeoGrid
 
 
 class AreaOfInterest:
-    """Polygons over the mask grid ``grid``; ``patch`` and ``shape`` describe the model's pixels over the same ground."""
+    """Polygons over the mask grid ``grid``; the model sees ``shape`` pixels there, in tokens of ``patch``."""
 
     def __init__(self, polygons: NDArray[Any], grid: GeoGrid, patch: int, shape: tuple[int, int]) -> None:
         self._polygons = polygons

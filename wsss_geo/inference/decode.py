@@ -22,7 +22,8 @@ from wsss_geo.vector.compiled import compiled
 class Decoded:
     """``mask`` uint8 [h, w] of class ids, 255 without data; ``confidence`` uint8 [h, w] or None.
 
-    ``counts`` int64 [h, C] are the pixels of each class in each row. Confidence is the interpolated score of the winner, 1..255 for 0..1; 0 means no data.
+    ``counts`` int64 [h, C] are the pixels of each class in each row. Confidence is the interpolated score of the
+    winner, 1..255 for 0..1; 0 means no data.
     """
 
     mask: NDArray[np.uint8]

@@ -109,10 +109,11 @@ class Predictor:
         """Stretch to 0..1 as in training; pixels without data become the mean of the training data."""
         if pixels.dtype not in (np.uint8, np.int16, np.float32):
             pixels = pixels.astype(np.float32)
-        image = torch.from_numpy(pixels).to(self._device).float()
+        image = torch.from_numpy(pixels).to(self._device)
+        image = image.to(torch.float32, copy=image.dtype == torch.float32)  # the batch may be needed again
         if pixels.dtype == np.float32:
-            image = torch.nan_to_num(image, nan=0.0)
-        image = image.sub(self._low).div_(self._span).clamp_(0, 1)
+            image.nan_to_num_(nan=0.0)
+        image.sub_(self._low).div_(self._span).clamp_(0, 1)
         if valid is not None:
             image = torch.where(torch.from_numpy(valid).to(self._device)[:, None], image, self._mean)
         return image

@@ -1,0 +1,221 @@
+"""Overhead of prediction: a model that costs almost nothing, so that what is left is the pipeline.
+
+    python benchmarks/predict.py [--size 8192] [--repeats 3] [--folder DIR] [--only wsss-geo,plain,monai]
+
+Compared in the same run, each in a process of its own: wsss-geo (mask written as COG), a plain loop that stitches
+full-size float32 scores and writes the mask, and MONAI's sliding window (gaussian blending) where it is installed.
+Last line: time of wsss-geo / time of the fastest of the others, and its peak memory.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+import rasterio
+import torch
+from rasterio.transform import from_origin
+from rasterio.windows import Window
+
+CLASSES, PATCH, WINDOW, STRIDE, BATCH = 7, 16, 448, 384, 8
+
+
+class Dummy:
+    """Class scores from token means: no more work than looking at the pixels."""
+
+    patch = PATCH
+
+    def __init__(self) -> None:
+        self.weight = torch.linspace(-8, 8, CLASSES * 3).reshape(CLASSES, 3).roll(5, 0)
+
+    def predict(self, image01, scores="decoder", with_cam=False):
+        """Return probabilities on the token grid."""
+        means = image01[:, :, ::4, ::4].unfold(2, 4, 4).unfold(3, 4, 4).mean(dim=(4, 5))
+        return torch.einsum("kc,bchw->bkhw", self.weight, means).softmax(dim=1), None
+
+
+def make_raster(path: Path, size: int) -> None:
+    """Write smooth hills with texture, tiled and deflated like an orthophoto."""
+    rng = np.random.default_rng(0)
+    coarse = torch.from_numpy(rng.random((1, 3, size // 64 + 2, size // 64 + 2), np.float32))
+    profile = {
+        "driver": "GTiff", "height": size, "width": size, "count": 3, "dtype": "uint8", "crs": "EPSG:32632",
+        "transform": from_origin(600000, 5400000, 0.5, 0.5), "tiled": True, "blockxsize": 512, "blockysize": 512,
+        "compress": "deflate", "zlevel": 1, "interleave": "pixel",
+    }  # fmt: skip
+    texture = rng.normal(0, 2, (3, 512, size)).astype(np.float32)
+    with rasterio.open(path, "w", **profile) as out:
+        for row in range(0, size, 512):
+            height = min(512, size - row)
+            part = coarse[:, :, row // 64 : row // 64 + height // 64 + 2]
+            hills = torch.nn.functional.interpolate(part, size=(height, size), mode="bilinear")[0].numpy()
+            pixels = np.clip(hills * 200 + 20 + texture[:, :height], 0, 255).astype(np.uint8)
+            out.write(pixels, window=Window(0, row, size, height))
+
+
+def run_wsss_geo(raster: str, out: str) -> None:
+    """Predict through the engine, without the model file."""
+    from wsss_geo.classes import ClassScheme
+    from wsss_geo.inference.estimate import GDAL_CACHE
+    from wsss_geo.inference.one_raster import Targets, predict_raster, work_folder
+    from wsss_geo.inference.predictor import Predictor
+    from wsss_geo.inference.scene import open_scene
+    from wsss_geo.jobs import PredictJob
+    from wsss_geo.nn.model_file import LoadedModel, ModelCard
+    from wsss_geo.progress import Progress
+    from wsss_geo.raster.normalisation import Normalisation
+
+    scheme = ClassScheme.from_names([f"class {i}" for i in range(CLASSES)])
+    fixed = Normalisation((0.0,) * 3, (255.0,) * 3, (0.5,) * 3, (0.25,) * 3)
+    card = ModelCard("dummy", {}, scheme, ("red", "green", "blue"), fixed, None, WINDOW)
+    model = LoadedModel(Dummy(), card, "0" * 64)  # type: ignore[arg-type]
+    job = PredictJob((raster,), "dummy", out, overlap=1 - STRIDE / WINDOW, batch_size=BATCH)
+    predictor = Predictor(model.network, fixed)
+    targets, report = Targets(Path(out), None, None), Progress()
+    scene = open_scene(raster, job, card, PATCH, report)
+    with rasterio.Env(GDAL_CACHEMAX=GDAL_CACHE), work_folder(scene, job, model, "cpu", targets, report) as work:
+        predict_raster(scene, job, model, predictor, targets, work, report)
+    scene.close()
+
+
+def starts(size: int) -> list[int]:
+    """Window starts of the plain loop."""
+    return [*range(0, size - WINDOW, STRIDE), size - WINDOW]
+
+
+def upsampled(model: Dummy, batch: torch.Tensor) -> torch.Tensor:
+    """Scores on the pixels, as the others need them."""
+    return torch.nn.functional.interpolate(model.predict(batch)[0], scale_factor=PATCH, mode="bilinear")
+
+
+def write_mask(mask: np.ndarray, like: str, out: str) -> None:
+    """Write the finished mask in one go."""
+    with rasterio.open(like) as source:
+        profile = {**source.profile, "count": 1, "nodata": 255}
+    with rasterio.open(out, "w", **profile) as file:
+        file.write(mask, 1)
+
+
+def run_plain(raster: str, out: str) -> None:
+    """Window by window into full-size float32 sums."""
+    model, batch, places = Dummy(), [], []
+    with rasterio.open(raster) as source, torch.inference_mode():
+        size = source.height
+        total = np.zeros((CLASSES, size, size), np.float32)
+        weight = np.zeros((size, size), np.float32)
+        ramp = np.minimum(np.arange(WINDOW) + 1, np.arange(WINDOW)[::-1] + 1).astype(np.float32)
+        profile = np.minimum(ramp[:, None], ramp[None, :]) / ramp.max()
+        corners = [(r, c) for r in starts(size) for c in starts(size)]
+        for number, (row, col) in enumerate(corners):
+            batch.append(source.read(window=Window(col, row, WINDOW, WINDOW)).astype(np.float32) / 255)
+            places.append((row, col))
+            if len(batch) == BATCH or number == len(corners) - 1:
+                found = upsampled(model, torch.from_numpy(np.stack(batch))).numpy()
+                for (r, c), maps in zip(places, found, strict=True):
+                    total[:, r : r + WINDOW, c : c + WINDOW] += maps * profile
+                    weight[r : r + WINDOW, c : c + WINDOW] += profile
+                batch, places = [], []
+    total /= weight
+    write_mask(total.argmax(axis=0).astype(np.uint8), raster, out)
+
+
+def run_monai(raster: str, out: str) -> None:
+    """MONAI's sliding window over the whole image in memory."""
+    from monai.inferers import sliding_window_inference
+
+    model = Dummy()
+    with rasterio.open(raster) as source, torch.inference_mode():
+        image = torch.from_numpy(source.read()[None]).float() / 255
+        scores = sliding_window_inference(
+            image, (WINDOW, WINDOW), BATCH, lambda x: upsampled(model, x), overlap=1 - STRIDE / WINDOW, mode="gaussian"
+        )
+        write_mask(scores[0].argmax(dim=0).to(torch.uint8).numpy(), raster, out)
+
+
+RUNS = {"wsss-geo": run_wsss_geo, "plain": run_plain, "monai": run_monai}
+
+
+def measure(name: str, raster: Path, out: Path) -> dict[str, float]:
+    """Run one of them in its own process; returns seconds and the peak memory in MiB."""
+    command = [sys.executable, __file__, "--measure", name, "--raster", str(raster), "--out", str(out)]
+    environment = {
+        **os.environ,
+        "PYTHONPATH": str(Path(__file__).parent.parent) + os.pathsep + os.environ.get("PYTHONPATH", ""),
+    }
+    answer = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
+    if answer.returncode:
+        raise SystemExit(answer.stderr)
+    return json.loads(answer.stdout.splitlines()[-1])
+
+
+def measured(name: str, raster: str, out: str) -> dict[str, float]:
+    """Time one of them in this process, after a small warm-up that loads and compiles everything."""
+    small = Path(raster).with_name("warm-up.tif")
+    RUNS[name](str(small), out)
+    imports = peak_memory()
+    started, worked = time.perf_counter(), time.process_time()
+    RUNS[name](raster, out)
+    seconds, cpu = time.perf_counter() - started, time.process_time() - worked
+    return {"seconds": seconds, "cpu": cpu, "peak": peak_memory(), "imports": imports}
+
+
+def peak_memory() -> float:
+    """Return the most memory this process has had, in MiB."""
+    status = Path("/proc/self/status")
+    if status.exists():  # ru_maxrss would count what the parent had when it forked
+        return next(int(line.split()[1]) for line in status.read_text().splitlines() if line.startswith("VmHWM")) / 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1024**2 if sys.platform == "darwin" else 1024)
+
+
+def main() -> None:
+    """Print the table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--size", type=int, default=8192)
+    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--folder", type=Path)
+    parser.add_argument("--only", default=",".join(RUNS))
+    for hidden in ("--measure", "--raster", "--out"):
+        parser.add_argument(hidden, help=argparse.SUPPRESS)
+    given = parser.parse_args()
+    if given.measure:
+        print(json.dumps(measured(given.measure, given.raster, given.out)))
+        return
+    names = given.only.split(",")
+    try:
+        import monai  # noqa: F401
+    except ImportError:
+        names = [n for n in names if n != "monai"]
+        print("monai is not installed: left out")
+    with tempfile.TemporaryDirectory(dir=given.folder) as folder:
+        raster = Path(folder) / "scene.tif"
+        make_raster(raster, given.size)
+        make_raster(raster.with_name("warm-up.tif"), 1024)
+        print(f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores, {given.size} x {given.size} px")
+        print(f"{'':10} {'s':>8} {'CPU s':>8} {'ns/px':>8} {'peak MiB':>9} {'imports MiB':>12}")
+        rows = {}
+        for name in names:
+            runs = [measure(name, raster, Path(folder) / f"{name}.tif") for _ in range(given.repeats)]
+            row = {key: statistics.median(r[key] for r in runs) for key in runs[0]}
+            rows[name] = row
+            pace = row["seconds"] / given.size**2 * 1e9
+            times = f"{row['seconds']:8.2f} {row['cpu']:8.2f} {pace:8.1f}"
+            print(f"{name:10} {times} {row['peak']:9.0f} {row['imports']:12.0f}", flush=True)
+    if "wsss-geo" in rows and "monai" in rows:
+        print(f"wsss-geo / monai: {rows['wsss-geo']['seconds'] / rows['monai']['seconds']:.3f}")
+    others = [rows[n]["seconds"] for n in rows if n != "wsss-geo"]
+    if "wsss-geo" in rows and others:
+        print(f"wsss-geo / fastest other: {rows['wsss-geo']['seconds'] / min(others):.3f}")
+
+
+if __name__ == "__main__":
+    main()
