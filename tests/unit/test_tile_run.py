@@ -22,6 +22,7 @@ from wsss_geo.tileset.cells import source_names
 from wsss_geo.tileset.dataset import TileDataset
 from wsss_geo.tileset.index import COLUMNS, read_tileset
 from wsss_geo.tileset.splits import leaking, split_scenes
+from wsss_geo.tileset.tags_csv import read_rows
 from wsss_geo.tiling.run import run
 
 NAMES = ["field", "water"]
@@ -81,7 +82,7 @@ def table(folder, text, name="tags.csv"):
 
 def tags_of(folder):
     tiles = read_tileset(folder / "tiles").tiles
-    return {t: list(n) for t, n, tagged in zip(tiles.tile_id, tiles.tags, tiles.tagged) if tagged}
+    return {t: list(n) for t, n, tagged in zip(tiles.tile_id, tiles.tags, tiles.tagged, strict=True) if tagged}
 
 
 def test_masks_give_tags_masks_and_a_whole_tile_set(scene):
@@ -111,7 +112,7 @@ def test_dataset_reads_what_the_raster_holds(scene):
     dataset = TileDataset(tileset, "all", with_masks=True)
     with rasterio.open(scene / "scene.tif") as file:
         pixels = file.read()
-    for row, item in zip(tileset.tiles.itertuples(), (dataset[i] for i in range(len(dataset)))):
+    for row, item in zip(tileset.tiles.itertuples(), (dataset[i] for i in range(len(dataset))), strict=True):
         window = pixels[:, row.row_off : row.row_off + 64, row.col_off : row.col_off + 64]
         np.testing.assert_allclose(item["image01"].numpy(), window / 255, atol=1e-6)
         assert item["valid"].all()
@@ -153,15 +154,24 @@ def test_smaller_images_are_padded_and_nodata_dropped(tmp_path):
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ("tile_id,tags\nscene_r0_c0,water;field\nscene_r64_c64,field\n", {"scene_r0_c0": NAMES, "scene_r64_c64": ["field"]}),
+        (
+            "tile_id,tags\nscene_r0_c0,water;field\nscene_r64_c64,field\n",
+            {"scene_r0_c0": NAMES, "scene_r64_c64": ["field"]},
+        ),
         (b"\xef\xbb\xbftile_id;tags\r\nscene_r0_c0;water, field\r\n", {"scene_r0_c0": NAMES}),
         ('tile_id\ttags\nscene_r0_c0\t["water", "field"]\n', {"scene_r0_c0": NAMES}),
         ("tile_id,tags\nscene_r0_c0,water,field\n", {"scene_r0_c0": NAMES}),
         ("tile_id,water,field\nscene_r0_c0,1,1\nscene_r0_c64,0,1\n", {"scene_r0_c0": NAMES, "scene_r0_c64": ["field"]}),
-        ("x,y,tags\n600001,5399999,water\n600031.9,5399999,field\n600032,5399999,field\n", {"scene_r0_c0": NAMES, "scene_r0_c64": ["field"]}),
-        ("tile_id,tags\nscene_r0_c0,water\nscene_r0_c64,\nscene_r0_c128,field\n", {"scene_r0_c0": ["water"], "scene_r0_c128": ["field"]}),
+        (
+            "x,y,tags\n600001,5399999,water\n600031.9,5399999,field\n600032,5399999,field\n",
+            {"scene_r0_c0": NAMES, "scene_r0_c64": ["field"]},
+        ),
+        (
+            "tile_id,tags\nscene_r0_c0,water\nscene_r0_c64,\nscene_r0_c128,field\n",
+            {"scene_r0_c0": ["water"], "scene_r0_c128": ["field"]},
+        ),
     ],
-)  # fmt: skip
+)
 def test_tables(scene, text, expected):
     tile(scene, table(scene, text), val=0.0)
     assert tags_of(scene) == expected
@@ -246,10 +256,13 @@ def test_colour_masks_match_by_nearest_folder(tmp_path):
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
-        ("tile_id,tags\nfoo,water\nbar,field\n", r"none of its 2 tags fits a tile \(a tag: 'tile_id foo', a tile: 'scene_r0_c0'\)"),
+        (
+            "tile_id,tags\nfoo,water\nbar,field\n",
+            r"none of its 2 tags fits a tile \(a tag: 'tile_id foo', a tile: 'scene_r0_c0'",
+        ),
         ("x,y,tags\n5,6,water\n", r"x lies in 600000\.\.600160, y in 5399872\.\.5400000 \(EPSG:32633\)"),
         ("path,tags\nother.tif,water\n", r"paths are file names like scene\.tif"),
-        ("tile_id,tags\nscene_r0_c0,water\nscene_r0_c64,forrest\n", r"unknown class 'forrest' \(1 tile\).* knows field, water"),
+        ("tile_id,tags\nscene_r0_c0,forrest\n", r"unknown class 'forrest' \(1 tile\).* knows field, water"),
         ("a,b\n1,2\n", "names no place"),
         ("", "empty"),
         (b"tile_id,tags\nscene_r0_c0,\xe9t\xe9\n", "not UTF-8 text; save it as CSV UTF-8"),
@@ -258,7 +271,7 @@ def test_colour_masks_match_by_nearest_folder(tmp_path):
         ("tile_id,tags,note\nscene_r0_c0,a,b,c\n", "line 2 has 4 fields, the header 3"),
         ("tile_id,water\nscene_r0_c0,maybe\n", "'maybe' in column water is neither 0 nor 1"),
     ],
-)  # fmt: skip
+)
 def test_bad_tables_are_told_apart(scene, text, sentence):
     with pytest.raises(InputError, match=sentence) as caught:
         tile(scene, table(scene, text), classes=str(scene / "classes.json"))
@@ -290,7 +303,7 @@ def test_outputs_and_inputs_are_protected(scene):
         tile(scene, "truth.tif")
     with pytest.raises(UsageError, match="scene_block"):
         tile(scene, scene_block=32)
-    with pytest.raises(InputError, match="3 bands, .* has 1"):
+    with pytest.raises(InputError, match=r"3 bands, .* has 1"):
         tile(scene, rasters=[str(scene / "truth.tif"), str(scene / "scene.tif")])
 
 
@@ -404,3 +417,23 @@ def test_source_names_are_unique_words(parts):
     names = source_names([Path("/data") / p.strip("/") for p in parts])
     assert len(set(names)) == len(parts)
     assert not any("/" in n or " " in n for n in names)
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    st.one_of(
+        st.binary(max_size=80),
+        st.text('xytags_idpath,;|\t\n\r"[]01.einf-\0é', max_size=80).map(
+            lambda t: ("x,y,path,tile_id,tags\n" + t).encode("utf-8", "surrogatepass")
+        ),
+    )
+)
+def test_any_bytes_are_read_or_refused(tmp_path_factory, content):
+    path = tmp_path_factory.getbasetemp() / "fuzz.csv"
+    path.write_bytes(content)
+    try:
+        rows = read_rows(path)
+    except InputError as error:
+        assert str(path) in str(error)
+    else:
+        assert all(r.xy is None or np.isfinite(r.xy).all() for r in rows)

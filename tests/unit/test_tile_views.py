@@ -85,7 +85,7 @@ def test_a_marker_lands_in_the_same_place_everywhere(element, corner):
 def test_scaled_views_agree_with_their_box(seed, low, spread):
     views = draw_views(5, 32, 32, seeded(seed), (low, low + spread))
     valid = view_valid(views, torch.ones(5, 32, 32, dtype=torch.bool))
-    for mask, (row0, row1, col0, col1) in zip(valid, view_box(views).tolist()):
+    for mask, (row0, row1, col0, col1) in zip(valid, view_box(views).tolist(), strict=True):
         assert mask[row0:row1, col0:col1].all()
         assert int(mask.sum()) <= (row1 - row0 + 2) * (col1 - col0 + 2)
     if low + spread <= 1:  # label-safe: all four corners of the tile stay in sight

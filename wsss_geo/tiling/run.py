@@ -6,6 +6,7 @@ import os
 import shutil
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -139,26 +140,26 @@ def _write(tileset: TileSet, report: Progress) -> None:
     out = tileset.root
     old = out.with_name(out.name + ".old.part")
     shutil.rmtree(old, ignore_errors=True)
-    with replacing(out) as part:
-        shutil.rmtree(part, ignore_errors=True)
-        part.mkdir()
-        tiles = tileset.tiles.copy()
-        if tileset.materialized:
-            tiles = write_chips(tileset, part / "chips", report)
-        else:
-            tiles["source"] = [relative_path(Path(p), out) for p in tiles["source"]]
-            tiles["mask"] = [relative_path(Path(p), out) if p else None for p in tiles["mask"]]
-        if out.exists():
+    try:
+        with replacing(out) as part:
+            shutil.rmtree(part, ignore_errors=True)
+            part.mkdir()
+            if tileset.materialized:
+                tiles = write_chips(tileset, part / "chips", report)
+            else:
+                tiles = tileset.tiles.copy()
+                tiles["source"] = [relative_path(Path(p), out) for p in tiles["source"]]
+                tiles["mask"] = [relative_path(Path(p), out) if p else None for p in tiles["mask"]]
             _finish(tileset, tiles, part)
-            os.replace(out, old)
-        else:
-            _finish(tileset, tiles, part)
+            if out.exists():
+                os.replace(out, old)
+    finally:
+        if old.exists() and not out.exists():
+            os.replace(old, out)
     shutil.rmtree(old, ignore_errors=True)
 
 
 def _finish(tileset: TileSet, tiles: Any, part: Path) -> None:
-    from dataclasses import replace
-
     write_tileset(replace(tileset, tiles=tiles), part)
     # Paths are relative to the final folder, and the part folder lies beside it: the same from both.
     write_preview(read_tileset(part), part / "preview.png")
