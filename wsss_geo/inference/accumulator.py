@@ -1,7 +1,9 @@
 """Blends the scores of overlapping windows on the token grid, holding only the rows that are still open.
 
 Everything is added in whole numbers. Sums of integers do not depend on their order, so the result is the same for
-any batch size, number of threads or point of resuming, and a constant stays exactly that constant.
+any number of threads and any point of resuming, and a constant stays exactly that constant. It is the same for any
+batch size too where the network gives a window the same scores in any batch; kernels that do not may differ in the
+last bits, which rounding to whole numbers hides almost always but not by law.
 """
 
 from __future__ import annotations
