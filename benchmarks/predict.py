@@ -31,17 +31,17 @@ CLASSES, PATCH, WINDOW, STRIDE, BATCH = 7, 16, 448, 384, 8
 
 
 class Dummy:
-    """Class scores from token means: no more work than looking at the pixels."""
+    """Class scores from token means: no more work than looking at the pixels; all classes occur, in patches."""
 
     patch = PATCH
 
     def __init__(self) -> None:
-        self.weight = torch.linspace(-8, 8, CLASSES * 3).reshape(CLASSES, 3).roll(5, 0)
+        self.weight = 20 * torch.randn(CLASSES, 3, generator=torch.Generator().manual_seed(1))
 
     def predict(self, image01, scores="decoder", with_cam=False):
         """Return probabilities on the token grid."""
         means = image01[:, :, ::4, ::4].unfold(2, 4, 4).unfold(3, 4, 4).mean(dim=(4, 5))
-        return torch.einsum("kc,bchw->bkhw", self.weight, means).softmax(dim=1), None
+        return torch.einsum("kc,bchw->bkhw", self.weight, means - 0.47).softmax(dim=1), None
 
 
 def make_raster(path: Path, size: int) -> None:
