@@ -69,13 +69,12 @@ def _cancel_on_signals() -> None:
 
 
 def _quieten(debug: bool) -> None:
-    """Keep the chatter of libraries away from users."""
+    """Keep the chatter of libraries away from users, also in child processes."""
     if debug:
         return
     warnings.simplefilter("ignore")
     os.environ.setdefault("PYTHONWARNINGS", "ignore")
-    for name in ("lightning", "lightning.pytorch", "lightning.fabric", "rasterio", "pyogrio", "torch", "matplotlib"):
-        logging.getLogger(name).setLevel(logging.ERROR)
+    logging.disable(logging.WARNING)
 
 
 class TerminalProgress(Progress):

@@ -90,7 +90,7 @@ def trace_mask(
 
 
 def min_area_pixels(grid: GeoGrid, min_area: float) -> int:
-    """Return the pixels that cover ``min_area`` square metres at the centre, rounded up; without CRS it is in pixels."""
+    """Return the pixels that cover ``min_area`` square metres at the centre, rounded up (pixels without CRS)."""
     if min_area <= 0:
         return 0
     middle = grid.height // 2

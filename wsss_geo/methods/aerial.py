@@ -39,6 +39,9 @@ class AerialSettings(Settings):
     head_lr: float = 1.0
     weight_decay: float = 0.05
     middle: float = 0.5
+    scale: tuple[float, float] = (1.0, 1.0)
+    rare: float = 0.2
+    warmup: float = 0.05
     top: float = 1 / 12
     """Share of a view's tokens whose mean evidence answers for a tag."""
     momentum: float = 0.99
@@ -56,7 +59,9 @@ class Aerial(Method):
     """See the module's text."""
 
     name = "aerial"
+    terms = ("cls", "seg", "absent")
     settings_type = AerialSettings
+    cam_from = "middle"
     settings: AerialSettings
 
     def __init__(self, network: Network, scheme: ClassScheme, settings: AerialSettings, steps: int) -> None:

@@ -24,23 +24,24 @@ from wsss_geo.nn.pseudo_labels import (
     softmax_over_present,
 )
 from wsss_geo.nn.tensors import resize
+from wsss_geo.tileset.photometry import STRONG, Jitter
 
 
 @dataclass(frozen=True)
 class Batch:
     """B training views. All but ``second`` share one geometry, drawn once; they differ in colours only.
 
-    ``image``, ``clean`` (no jitter), ``local`` (a third jitter) and ``second`` (its own geometry) are [B,N,H,W] in
-    0..1; ``tags`` [B,K] 0/1; ``valid`` bool [B,H,W] marks pixels that are data; ``masks`` int64 [B,H,W] channel
+    ``image``, ``clean`` (no jitter), ``local`` (its own jitter) and ``second`` (its own geometry) are [B,N,H,W] in
+    0..1; the last two are there for methods that need them. ``tags`` [B,K] 0/1; ``valid`` bool [B,H,W] marks pixels that are data; ``masks`` int64 [B,H,W] channel
     positions or None: only the supervised bound reads them.
     """
 
     image: Tensor
     clean: Tensor
-    local: Tensor
-    second: Tensor
     tags: Tensor
     valid: Tensor
+    local: Tensor | None = None
+    second: Tensor | None = None
     masks: Tensor | None = None
     generator: torch.Generator | None = None
     """Source of everything random in a method's step; on the device of the images."""
@@ -62,6 +63,12 @@ class Settings:
     """Depth of the block that feeds the auxiliary branch, as a share of the encoder's."""
     decoder_width: int = 512
     dilation: int = 5
+    scale: tuple[float, float] = (0.75, 1.25)
+    """Scale of the views, relative to the view's side; above 1 crops."""
+    rare: float = 0.0
+    """Classes in fewer than this share of the tiles are shown more often (repeat factor sampling); 0: all alike."""
+    pure: float = 0.0
+    """Least share of tiles of one class in what is shown."""
 
 
 class Method(nn.Module):
@@ -69,8 +76,14 @@ class Method(nn.Module):
 
     name: ClassVar[str]
     settings_type: ClassVar[type[Settings]] = Settings
+    terms: ClassVar[tuple[str, ...]] = ()
+    """Names of the loss terms."""
     needs: ClassVar[frozenset[str]] = frozenset()
     """Views the method reads beside ``image`` and ``clean``: of ``local``, ``second``, ``masks``."""
+    colours: ClassVar[Mapping[str, Jitter]] = {"image": STRONG}
+    """Colour changes by view; a view not named keeps its colours."""
+    cam_from: ClassVar[str] = "final"
+    """Tokens, final or middle, whose activation maps prediction shows."""
 
     def __init__(self, network: Network, scheme: ClassScheme, settings: Settings, steps: int) -> None:
         super().__init__()

@@ -39,6 +39,7 @@ class CTFA(ToCo):
     """See the module's text."""
 
     name = "ctfa"
+    terms = (*ToCo.terms, "joint")
     settings_type = CTFASettings
     settings: CTFASettings
 

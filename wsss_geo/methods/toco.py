@@ -14,8 +14,10 @@ come from the leading tagged class, and a crop is negative when its main class i
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from copy import deepcopy
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -30,6 +32,7 @@ from wsss_geo.nn.heads import Projection, global_max_pool
 from wsss_geo.nn.losses import class_token_contrast, multilabel_soft_margin, patch_token_contrast
 from wsss_geo.nn.network import Network
 from wsss_geo.nn.schedule import ema_update
+from wsss_geo.tileset.photometry import TOCO_LOCAL, TOCO_MAIN, TOCO_SECOND, Jitter
 
 
 @dataclass(frozen=True)
@@ -65,8 +68,10 @@ class ToCo(Method):
     """See the module's text."""
 
     name = "toco"
+    terms = ("cls", "aux", "ptc", "ctc", "seg", "reg")
     settings_type = ToCoSettings
     needs = frozenset({"local", "second"})
+    colours: ClassVar[Mapping[str, Jitter]] = {"image": TOCO_MAIN, "second": TOCO_SECOND, "local": TOCO_LOCAL}
     settings: ToCoSettings
 
     def __init__(self, network: Network, scheme: ClassScheme, settings: ToCoSettings, steps: int) -> None:
@@ -108,6 +113,8 @@ class ToCo(Method):
 
     def _class_token_contrast(self, batch: Batch, tokens: Tokens, aux_cam: Tensor) -> Tensor:
         s = self.settings
+        assert batch.local is not None
+        assert batch.second is not None
         crops = self._local_crops(batch, aux_cam)
         views = crops.cut(batch.local)
         count = views.shape[1]

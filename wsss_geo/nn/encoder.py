@@ -25,8 +25,8 @@ class Tokens(NamedTuple):
 class Encoder(nn.Module):
     """A plain ViT of timm (``vit_*``, ``deit*``, DINOv2/v3, EVA ...) seen through its tokens.
 
-    ``middle_block`` is the block, from 1, whose output feeds the auxiliary branch; by default 10/12 of the depth
-    (Ru et al., CVPR 2023: tokens of block 10 of 12 are still diverse). Class and register tokens are skipped; any
+    ``middle`` is the depth, as a share, of the block whose output feeds the auxiliary branch: tokens of block 10 of 12
+    are still diverse (Ru et al., CVPR 2023). Class and register tokens are skipped; any
     image side that is a multiple of the patch works, the position embedding being resampled.
 
     Raises ValueError for a backbone that timm does not know or that is no plain ViT.
@@ -39,7 +39,7 @@ class Encoder(nn.Module):
         bands: int = 3,
         image_size: int = 224,
         pretrained: bool = False,
-        middle_block: int | None = None,
+        middle: float = 10 / 12,
         arguments: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__()
@@ -64,9 +64,9 @@ class Encoder(nn.Module):
         self.depth = len(blocks)
         self.width: int = self.vit.embed_dim
         self.patch: int = self.vit.patch_embed.patch_size[0]
-        self.middle_block = middle_block or max(1, round(self.depth * 10 / 12))
-        if not 1 <= self.middle_block <= self.depth:
-            raise ValueError(f"block {self.middle_block} does not exist, the backbone has {self.depth}")
+        if not 0 < middle <= 1:
+            raise ValueError(f"middle {middle} is no share of the depth in 0..1")
+        self.middle_block = max(1, round(self.depth * middle))
 
     def forward(self, image: Tensor) -> Tokens:
         """Encode normalised images [B, bands, H, W]; H and W are multiples of ``patch``."""

@@ -38,7 +38,7 @@ class Network(nn.Module):
         image_size: int = 224,
         pretrained: bool = False,
         cold: int | None = None,
-        middle_block: int | None = None,
+        middle: float = 10 / 12,
         cam_from: str = "final",
         decoder_width: int = 512,
         dilation: int = 5,
@@ -52,7 +52,7 @@ class Network(nn.Module):
             bands=len(mean),
             image_size=image_size,
             pretrained=pretrained,
-            middle_block=middle_block,
+            middle=middle,
             arguments=backbone_args,
         )
         if cam_from not in ("final", "middle"):

@@ -6,7 +6,8 @@ import numpy as np
 import numpy.typing as npt
 
 from wsss_geo.vector.compiled import compiled
-from wsss_geo.vector.trace import RegionGraph, find, join_pairs
+from wsss_geo.vector.scan import find, join_pairs
+from wsss_geo.vector.trace import RegionGraph
 
 _Int64 = npt.NDArray[np.int64]
 

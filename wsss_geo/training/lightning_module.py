@@ -1,0 +1,71 @@
+"""A method as Lightning trains it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import lightning
+import torch
+from torch import Tensor
+
+from wsss_geo.methods import Method
+from wsss_geo.nn.schedule import learning_rate_factor
+from wsss_geo.training.batches import make_batch
+from wsss_geo.training.scores import TagScores
+
+
+class TagTraining(lightning.LightningModule):
+    """Views, losses, optimiser and validation of one method; ``size`` is the side of the views in pixels."""
+
+    def __init__(self, method: Method, size: int, seed: int) -> None:
+        super().__init__()
+        self.method = method
+        self.size = size
+        self.seed = seed
+        self.tag_scores: TagScores | None = None
+        self.latest: dict[str, float] = {}
+        """Weighted loss terms of the last step."""
+        self.validated: dict[str, float] = {}
+        """Scores of the last validation."""
+
+    def training_step(self, items: Mapping[str, Any], index: int) -> Tensor:
+        """Sum of the method's weighted losses on the views of this step. Raises ArithmeticError when not finite."""
+        step = self.global_step
+        batch = make_batch(items, self.method, self.size, self.seed * 64 + self.global_rank, step)
+        terms = self.method.losses(batch, step)
+        loss = torch.stack([t.float() for t in terms.values()]).sum()
+        if not torch.isfinite(loss):
+            raise ArithmeticError(f"step {step}: the loss is not finite ({ {k: float(v) for k, v in terms.items()} })")
+        self.latest = {"loss": loss.detach().item(), **{k: v.detach().item() for k, v in terms.items()}}
+        self.log_dict({f"train/{k}": v for k, v in self.latest.items()})
+        return loss
+
+    def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:
+        """Let the method's moving averages follow."""
+        self.method.after_step(self.global_step - 1)
+
+    def on_validation_epoch_start(self) -> None:
+        """Begin to count."""
+        self.tag_scores = TagScores(self.method.product)
+
+    def validation_step(self, items: Mapping[str, Any], index: int) -> None:
+        """Count one batch of whole tiles."""
+        assert self.tag_scores is not None
+        self.tag_scores.add(items["image01"], items["valid"], items["tags"])
+
+    def on_validation_epoch_end(self) -> None:
+        """Log the scores."""
+        assert self.tag_scores is not None
+        self.validated = self.tag_scores.result()
+        self.log_dict({f"val/{k}": v for k, v in self.validated.items()}, sync_dist=True)
+
+    def configure_optimizers(self) -> Any:
+        """AdamW with warm-up and polynomial decay."""
+        settings, steps = self.method.settings, self.method.steps
+        optimizer = torch.optim.AdamW(self.method.parameter_groups(), weight_decay=settings.weight_decay)
+        warmup = max(1, round(settings.warmup * steps))
+        schedule = torch.optim.lr_scheduler.LambdaLR(
+            optimizer, lambda step: learning_rate_factor(step, steps, warmup_steps=warmup)
+        )
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}

@@ -1,0 +1,66 @@
+"""Scores of a model in training that need tags only, no mask."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from wsss_geo.nn.network import Network
+from wsss_geo.nn.tensors import resize
+
+
+class TagScores:
+    """How well the decoder's masks agree with the tags of scenes it was not trained on.
+
+    ``tag_f1``: the tags that follow from the mask (a class that covers at least ``share`` of the scene) against the
+    given ones, F1 averaged over the classes that occur. ``within``: share of pixels whose class is among the tags.
+    ``score`` is their mean and chooses the checkpoint; ``cam_f1`` is the F1 of the classifier's evidence.
+    """
+
+    def __init__(self, network: Network, share: float = 0.05) -> None:
+        self.network = network
+        self.share = share
+        cold = network.cold
+        self.channels = [c for c in range(network.classes) if c != cold]
+        self.counts = torch.zeros(2, 3, network.taggable, dtype=torch.float64)
+        self.inside = self.pixels = 0.0
+
+    def add(self, image01: Tensor, valid: Tensor, tags: Tensor) -> None:
+        """Count B scenes: images [B,N,H,W] in 0..1, validity bool [B,H,W], tags [B,K]."""
+        probabilities, cam = self.network.predict(image01, "decoder", with_cam=True)
+        assert cam is not None
+        usable = resize(valid[:, None].float(), probabilities.shape[-2:])[:, 0] > 0.5
+        label = probabilities.argmax(dim=1)
+        total = usable.flatten(1).sum(1).clamp(min=1)
+        covers = torch.stack([((label == c) & usable).flatten(1).sum(1) / total for c in self.channels], dim=1)
+        self._count(0, covers >= self.share, tags > 0.5)
+        seen = torch.where(usable[:, None], cam, 0).flatten(2)
+        best = seen.topk(max(1, round(seen.shape[2] / 12)), dim=2).values.mean(2)
+        self._count(1, best > 0.5, tags > 0.5)
+        allowed = tags > 0.5
+        if self.network.cold is not None:
+            allowed = torch.cat(
+                [allowed[:, : self.network.cold], torch.ones_like(allowed[:, :1]), allowed[:, self.network.cold :]], 1
+            )
+        hit = allowed.gather(1, label.flatten(1)).view_as(label) & usable
+        self.inside += float(hit.sum())
+        self.pixels += float(usable.sum())
+
+    def result(self) -> dict[str, float]:
+        """The scores in 0..1; empty when nothing was counted."""
+        if not self.pixels:
+            return {}
+        tag_f1, cam_f1 = (_macro_f1(c) for c in self.counts)
+        within = self.inside / self.pixels
+        return {"score": (tag_f1 + within) / 2, "tag_f1": tag_f1, "within": within, "cam_f1": cam_f1}
+
+    def _count(self, row: int, found: Tensor, given: Tensor) -> None:
+        hits = torch.stack([(found & given).sum(0), (found & ~given).sum(0), (~found & given).sum(0)])
+        self.counts[row] += hits.cpu()
+
+
+def _macro_f1(counts: Tensor) -> float:
+    hits, false, missed = counts
+    occurs = hits + missed > 0
+    f1 = 2 * hits / (2 * hits + false + missed).clamp(min=1)
+    return float(f1[occurs].mean()) if occurs.any() else 0.0

@@ -1,0 +1,131 @@
+"""From a job and a tile set to a method ready to train and the card of its model."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from wsss_geo.errors import EnvironmentFault, InputError, UsageError
+from wsss_geo.jobs import TrainJob
+from wsss_geo.methods import METHODS, Method, Settings, settings_from
+from wsss_geo.nn.encoder import load_backbone_weights
+from wsss_geo.nn.model_file import ModelCard, build_network
+from wsss_geo.nn.network import Network
+from wsss_geo.record import versions
+from wsss_geo.tileset.index import INDEX, TileSet
+
+
+def check_tiles(tileset: TileSet, rows: Any) -> None:
+    """Refuse what cannot be learned from: no tagged training tile, or a single class. Raises InputError."""
+    if not len(rows):
+        raise InputError(tileset.root, "has no tagged tile in its train split", "tag some scenes and tile again")
+    if len(tileset.scheme) < 2:
+        raise InputError(
+            tileset.root, f"has the one class {tileset.scheme.names[0]!r}", "tag at least one other class, or background"
+        )
+    counts = tileset.tags_matrix(rows).sum(axis=0)
+    if tileset.scheme.background == "none" and (counts == len(rows)).sum() == len(counts):
+        raise InputError(
+            tileset.root, "carries every class in every tile, which says nothing", "tag smaller scenes, so that tags differ"
+        )
+
+
+def make_card(job: TrainJob, tileset: TileSet, rows: Any, settings: Settings, size: int) -> ModelCard:
+    """Describe the model that this training makes."""
+    kind = METHODS[job.method]
+    counts = tileset.tags_matrix(rows).sum(axis=0)
+    footprint = rows.geometry.dropna()
+    area = None
+    if len(footprint):
+        area = {"bbox": [round(float(v), 7) for v in footprint.total_bounds], "crs": "EPSG:4326"}
+    digest = hashlib.sha256((tileset.root / INDEX).read_bytes()).hexdigest()
+    network = {
+        "backbone": job.backbone,
+        "image_size": size,
+        "middle": settings.middle,
+        "cam_from": kind.cam_from,
+        "decoder_width": settings.decoder_width,
+        "dilation": settings.dilation,
+        "backbone_args": dict(job.backbone_args),
+    }
+    return ModelCard(
+        method=job.method,
+        network=network,
+        classes=tileset.scheme,
+        bands=tileset.band_names,
+        normalisation=tileset.normalisation,
+        gsd=tileset.gsd,
+        tile_size=size,
+        tag_counts={n: int(c) for n, c in zip(tileset.scheme.taggable, counts, strict=True)},
+        area=area,
+        data_hash=digest,
+        versions=versions(),
+        settings=dict(job.settings),
+    )
+
+
+def make_method(job: TrainJob, card: ModelCard, settings: Settings) -> Method:
+    """Build network and method, with the starting weights the job asks for. Raises WsssGeoError leaves."""
+    torch.manual_seed(job.seed)
+    network = _network(job, card)
+    if card.tile_size % network.patch:
+        raise UsageError(
+            f"train.crop: {card.tile_size} px is no multiple of the patch of {network.patch} px of {job.backbone}",
+            f"use {max(1, card.tile_size // network.patch) * network.patch}",
+        )
+    if job.weights:
+        try:
+            load_backbone_weights(network.encoder, _read_weights(Path(job.weights)))
+        except ValueError as error:
+            raise InputError(job.weights, str(error), f"give weights of {job.backbone}") from None
+    if job.weights or job.pretrained:
+        position = getattr(network.encoder.vit, "pos_embed", None)
+        if isinstance(position, torch.nn.Parameter):
+            position.requires_grad_(False)  # as in the published family; from scratch it has to learn
+    return METHODS[job.method](network, card.classes, settings, job.steps)
+
+
+def make_settings(job: TrainJob) -> Settings:
+    """The method's settings with what the job overrules. Raises UsageError."""
+    given = dict(job.settings)
+    if job.learning_rate is not None:
+        given["lr"] = job.learning_rate
+    return settings_from(METHODS[job.method].settings_type, given)
+
+
+def _network(job: TrainJob, card: ModelCard) -> Network:
+    try:
+        return build_network(card, pretrained=job.pretrained)
+    except ValueError as error:
+        raise UsageError(f"train.backbone: {error}", "see `timm.list_models('vit*')`") from None
+    except (OSError, RuntimeError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise EnvironmentFault(
+            f"published weights of {job.backbone} could not be fetched ({reason})", "go online or use --weights FILE"
+        ) from None
+
+
+def _read_weights(path: Path) -> Mapping[str, Tensor]:
+    """Read a state dict from .safetensors, or from .pth/.pt/.ckpt without unpickling code. Raises InputError."""
+    if not path.is_file():
+        raise InputError(path, "no such file", "give a file of backbone weights")
+    try:
+        if path.suffix == ".safetensors":
+            from safetensors.torch import load_file
+
+            return load_file(path)
+        data = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # noqa: BLE001 - torch and safetensors raise many kinds for a damaged file
+        reason = " ".join(str(error).split())[:200]
+        raise InputError(path, f"weights cannot be read ({reason})", "give a .safetensors or plain state dict") from None
+    for key in ("state_dict", "model", "teacher"):
+        if isinstance(data, dict) and isinstance(data.get(key), dict):
+            data = data[key]
+    if not isinstance(data, dict):
+        raise InputError(path, "holds no state dict", "give a .safetensors or plain state dict")
+    return {k: v for k, v in data.items() if isinstance(v, Tensor)}
