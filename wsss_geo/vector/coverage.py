@@ -161,7 +161,7 @@ def _frame(
         firsts = members[np.unique(rings.group[members], return_index=True)[1]]
         polygons = shapely.multipolygons(polygons[members], indices=rings.group[members])
         pixels = np.bincount(rings.group, rings.pixels)
-        areas = np.bincount(rings.group, areas)
+        areas = np.bincount(rings.group, areas).astype(np.float64)
         confidence = np.bincount(rings.group, confidence * rings.pixels) / pixels
         values = values[firsts]
     ids, index = np.unique(values, return_inverse=True)

@@ -51,9 +51,10 @@ def write_polygons(
     """Write the polygons of `polygonize` in the format of the suffix of ``path`` and return the files written.
 
     With ``classes`` a ``.qml`` (QGIS) and a ``.sld`` style stand beside it, and a GeoPackage holds them as its default
-    style too. GeoJSON is in longitude and latitude (WGS 84, as RFC 7946 asks for) if the polygons have a CRS, every
-    other format in the CRS of the frame. All files appear when whole and replace old ones, also those that an older
-    Shapefile of the name left behind. ``warn`` hears of texts that a Shapefile cannot hold in full.
+    style too. GeoJSON is in longitude and latitude (WGS 84, as RFC 7946 asks for) if the polygons have a CRS; without
+    one it keeps their coordinates, which other programs take for degrees. Every other format is in the CRS of the
+    frame. All files appear when whole and replace old ones, also those that an older Shapefile of the name left behind.
+    ``warn`` hears of texts that a Shapefile cannot hold in full.
 
     Raises UsageError for an unknown suffix, polygons beyond the 2 GB of a Shapefile, or a CRS that has no WGS 84
     equivalent; InputError if the folder cannot be written; EnvironmentFault if a file is in use or the disk is full.
@@ -71,7 +72,9 @@ def write_polygons(
                 if suffix == ".parquet":
                     frame.to_parquet(part, index=False)
                 elif suffix == ".geojson":
-                    _write(_in_wgs84(frame, path), part, path, COORDINATE_PRECISION=9, RFC7946="YES")
+                    # GDAL drops what is no longitude and latitude if it must follow the RFC
+                    strict = "NO" if frame.crs is None else "YES"
+                    _write(_in_wgs84(frame, path), part, path, COORDINATE_PRECISION=9, RFC7946=strict)
                 else:
                     # 1.3: the GDAL of QGIS 3.22 warns of newer GeoPackages
                     _write(frame, part, path, **({"VERSION": "1.3"} if suffix == ".gpkg" else {}))
@@ -98,7 +101,7 @@ def _faults(path: Path) -> Iterator[None]:
 def _write(frame: geopandas.GeoDataFrame, part: Path, path: Path, **options: Any) -> None:
     kind = "MultiPolygon" if (frame.geom_type == "MultiPolygon").any() else "Polygon"
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="'crs' was not provided")
+        warnings.filterwarnings("ignore", message="'crs' was not provided|No SRS set on layer")
         pyogrio.write_dataframe(
             frame, part, layer=path.stem, driver=_DRIVERS[path.suffix.lower()], geometry_type=kind, use_arrow=True,
             **options,
@@ -136,10 +139,11 @@ def _shortened(text: str) -> str:
 def _check_shapefile_size(frame: geopandas.GeoDataFrame, path: Path) -> None:
     """Refuse what would pass 2 GB, before a byte is written."""
     geometries = frame.geometry.values
-    rings = shapely.get_num_coordinates(geometries).sum() * 16 + len(frame) * 56
-    shapes = int(rings + 4 * shapely.get_num_interior_rings(shapely.get_parts(geometries)).sum() + 4 * len(frame))
+    parts = shapely.get_parts(geometries)
+    rings = int(shapely.get_num_interior_rings(parts).sum()) + len(parts)
+    shapes = 100 + 52 * len(frame) + 4 * rings + 16 * int(shapely.get_num_coordinates(geometries).sum())
     widths = [max(len(t.encode()) for t in ["", *frame[c].unique()]) for c in _TEXTS]
-    table = len(frame) * (sum(max(w, _DBF_DEFAULT_TEXT_BYTES) for w in widths) + _DBF_NUMBER_BYTES)
+    table = 256 + len(frame) * (sum(max(w, _DBF_DEFAULT_TEXT_BYTES) for w in widths) + _DBF_NUMBER_BYTES)
     if max(shapes, table) > _SHAPEFILE_BYTES:
         raise UsageError(
             f"{path}: {len(frame)} polygons need {max(shapes, table) / 1e9:.1f} GB, a Shapefile holds 2 GB",

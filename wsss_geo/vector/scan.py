@@ -42,6 +42,7 @@ def join_pairs(parent: _Int32, pairs: _Int32) -> None:
 
 @compiled
 def flatten(parent: _Int32) -> _Int32:
+    """Return the root of every label."""
     roots = np.empty_like(parent)
     for i in range(len(parent)):  # a parent is never larger than its child
         roots[i] = i if parent[i] == i else roots[parent[i]]
