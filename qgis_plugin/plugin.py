@@ -12,7 +12,7 @@ from qgis.PyQt.QtWidgets import QFileDialog
 
 from .algorithms.segment import LAST_MODEL
 from .compat import QAction
-from .engine.locate import SETTING, EngineMissing, check_python, find_engine, interpreter_in, package_root
+from .engine.locate import SETTING, EngineMissingError, check_python, find_engine, interpreter_in, package_root
 from .provider import WsssGeoProvider
 from .styling import forget_stylers
 from .worker import stop_all
@@ -32,8 +32,10 @@ class WsssGeoPlugin:
     def initProcessing(self) -> None:
         """Register the algorithms."""
         if self._provider is None:
-            self._provider = WsssGeoProvider()
-            QgsApplication.processingRegistry().addProvider(self._provider)
+            provider = WsssGeoProvider()
+            # Refused (and deleted) if another copy of the plugin has registered its own.
+            if QgsApplication.processingRegistry().addProvider(provider):
+                self._provider = provider
 
     def initGui(self) -> None:
         """Add button and menu."""
@@ -78,7 +80,7 @@ class WsssGeoPlugin:
         """Open the dialog of an algorithm, or say in the message bar why it cannot run."""
         try:
             find_engine()
-        except EngineMissing as error:
+        except EngineMissingError as error:
             self._say(str(error), Qgis.MessageLevel.Warning)
             return
         import processing  # QGIS's own plugin, there only once the interface is up

@@ -43,7 +43,7 @@ class WsssGeoProvider(QgsProcessingProvider):
         """Return the formats of polygons that every QGIS reads, the best first."""
         return ["gpkg", "shp", "fgb", "geojson"]
 
-    def defaultVectorFileExtension(self, hasGeometry: bool = True) -> str:  # noqa: N803
+    def defaultVectorFileExtension(self, hasGeometry: bool = True) -> str:
         """Return the format of temporary polygons."""
         return "gpkg"
 

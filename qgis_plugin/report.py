@@ -42,11 +42,11 @@ def area_table(areas: Mapping[str, float], shares: Mapping[str, float], metric: 
 
 def percent(share: float | None) -> str:
     """Return a share of 0..1 in percent."""
-    return "–" if share is None else f"{100 * share:.1f} %"
+    return "-" if share is None else f"{100 * share:.1f} %"
 
 
 def _cell(value: Any) -> str:
     if isinstance(value, bool) or not isinstance(value, (int, float)):
-        text = "–" if value is None else str(value)
+        text = "-" if value is None else str(value)
         return f'<td class="n">{html.escape(text)}</td>' if text.endswith("%") else f"<td>{html.escape(text)}</td>"
     return f'<td class="n">{value:,}</td>' if isinstance(value, int) else f'<td class="n">{value:,.3f}</td>'

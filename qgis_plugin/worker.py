@@ -12,6 +12,7 @@ import os
 import queue
 import signal
 import subprocess  # nosec B404 - the engine is another program by design
+import sys
 import tempfile
 import threading
 import time
@@ -28,11 +29,12 @@ _GRACE = 5.0
 _LINE = 1 << 24
 _QUEUED = 1000
 _TEXT_EVERY = 2.0
+_NO_WINDOW: int = getattr(subprocess, "CREATE_NO_WINDOW", 0)  # on Windows alone
 
 _running: set[_Process] = set()
 
 
-class WorkerFailed(Exception):
+class WorkerError(Exception):
     """The job did not succeed; the message is a sentence for the user, ``log`` the last lines of the worker."""
 
     def __init__(self, sentence: str, log: tuple[str, ...] = ()) -> None:
@@ -43,24 +45,32 @@ class WorkerFailed(Exception):
 def run_worker(
     python: str, job: Mapping[str, Any], environment: Mapping[str, str], feedback: Any
 ) -> dict[str, Any] | None:
-    """Do ``job`` in a process of ``python`` and return its result, or None if the user cancelled.
-
-    ``feedback`` is a QgsProcessingFeedback. However this returns, no process of the job is left. Raises WorkerFailed.
-    """
+    """Do ``job`` in a process of ``python`` and return its result; otherwise as ``run_command``."""
     with tempfile.TemporaryDirectory(prefix="wsss_geo_") as folder:
         job_file = Path(folder) / "job.json"
         job_file.write_text(json.dumps(job), encoding="utf-8")
-        try:
-            # In a folder of its own: `python -m` would import from the current one first.
-            process = _Process([python, "-u", "-m", MODULE, str(job_file)], folder, environment)
-        except OSError as error:
-            raise WorkerFailed(f"The engine's Python {python} cannot be started ({error.strerror or error}).") from None
-        _running.add(process)
-        try:
-            return _follow(process, feedback)
-        finally:
-            process.end()
-            _running.discard(process)
+        return run_command([python, "-u", "-m", MODULE, str(job_file)], folder, environment, feedback)
+
+
+def run_command(
+    command: list[str], folder: str, environment: Mapping[str, str], feedback: Any
+) -> dict[str, Any] | None:
+    """Run a program that speaks the worker's messages; return its result, or None if the user cancelled.
+
+    It runs in ``folder``, which should be its own: a Python looks for modules there first. ``feedback`` is a
+    QgsProcessingFeedback. However this returns, no process of the program is left. Raises WorkerError.
+    """
+    try:
+        process = _Process(command, folder, environment)
+    except OSError as error:
+        reason = error.strerror or error
+        raise WorkerError(f"The engine's Python {command[0]} cannot be started ({reason}).") from None
+    _running.add(process)
+    try:
+        return _follow(process, feedback)
+    finally:
+        process.end()
+        _running.discard(process)
 
 
 def stop_all() -> None:
@@ -78,7 +88,7 @@ def _follow(process: _Process, feedback: Any) -> dict[str, Any] | None:
     code = process.wait()
     if code == 0 and listener.result is not None and listener.error is None:
         return listener.result
-    raise WorkerFailed(listener.error or _verdict(code), tuple(listener.tail))
+    raise WorkerError(listener.error or _verdict(code), tuple(listener.tail))
 
 
 def _verdict(code: int) -> str:
@@ -88,7 +98,9 @@ def _verdict(code: int) -> str:
         return "The engine was interrupted from outside; run again to continue."
     if code < 0:
         cause = ", most often for lack of memory" if code == -9 else ""
-        return f"The engine was killed by signal {-code}{cause}; free some memory or lower the batch size and run again."
+        return (
+            f"The engine was killed by signal {-code}{cause}; free some memory or lower the batch size and run again."
+        )
     return f"The engine stopped unexpectedly (exit {code}); see the log."
 
 
@@ -104,7 +116,7 @@ class _Listener:
         self._said = 0.0
 
     def hear(self, line: str, may_be_message: bool) -> None:
-        message = _message(line) if may_be_message else None
+        message = message_in(line) if may_be_message else None
         if message is None:
             if line.strip():
                 self.tail.append(line)
@@ -141,7 +153,8 @@ class _Listener:
 _KINDS = ("progress", "info", "warn", "error", "result")
 
 
-def _message(line: str) -> dict[str, Any] | None:
+def message_in(line: str) -> dict[str, Any] | None:
+    """Return the message that ``line`` is, or None if it is something else."""
     if not line.startswith(PREFIX):
         return None
     try:
@@ -172,7 +185,6 @@ class _Process:
     """A process in a group of its own, with its two streams read line by line."""
 
     def __init__(self, command: list[str], folder: str, environment: Mapping[str, str]) -> None:
-        windows = os.name == "nt"
         self._popen = subprocess.Popen(  # nosec B603 - a list of arguments, no shell; the user chose the program
             command,
             cwd=folder,
@@ -182,8 +194,8 @@ class _Process:
             stderr=subprocess.PIPE,
             encoding="utf-8",
             errors="replace",
-            start_new_session=not windows,
-            creationflags=(subprocess.CREATE_NEW_PROCESS_GROUP | subprocess.CREATE_NO_WINDOW) if windows else 0,
+            start_new_session=True,
+            creationflags=_NO_WINDOW,
         )
         # Bounded: a worker that floods its log waits for us, and our memory stays as it is.
         self._queue: queue.Queue[tuple[str, bool]] = queue.Queue(_QUEUED)
@@ -244,22 +256,22 @@ class _Process:
                 self._queue.get(timeout=left)
 
     def _terminate(self) -> None:
-        if os.name == "nt":
+        if sys.platform == "win32":
             self._kill()
         else:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(self._popen.pid, signal.SIGTERM)
 
     def _kill(self) -> None:
-        if os.name == "nt":
+        if sys.platform == "win32":
             if self._popen.poll() is None:
-                tool = Path(os.environ.get("SystemRoot", r"C:\Windows")) / "System32" / "taskkill.exe"
+                tool = Path(os.environ.get("SYSTEMROOT", r"C:\Windows")) / "System32" / "taskkill.exe"
                 subprocess.run(  # nosec B603 - a fixed system tool with the number of our own process
                     [str(tool), "/F", "/T", "/PID", str(self._popen.pid)],
                     stdin=subprocess.DEVNULL,
                     capture_output=True,
                     check=False,
-                    creationflags=subprocess.CREATE_NO_WINDOW,
+                    creationflags=_NO_WINDOW,
                 )
         else:
             with contextlib.suppress(ProcessLookupError, PermissionError):

@@ -24,7 +24,7 @@ from ...wsss_geo.errors import WsssGeoError
 from ...wsss_geo.jobs import Job
 from ...wsss_geo.outputs import replacing
 from .. import worker
-from ..engine.locate import EngineMissing, engine_environment, find_engine, package_root
+from ..engine.locate import EngineMissingError, engine_environment, find_engine, package_root
 from .settings import parameter_name, setting_parameter, setting_values
 
 Parameters = Mapping[str, Any]
@@ -81,7 +81,7 @@ class EngineAlgorithm(QgsProcessingAlgorithm):
         """Tell whether the engine is there, and if not, why."""
         try:
             find_engine()
-        except EngineMissing as error:
+        except EngineMissingError as error:
             return False, str(error)
         return True, ""
 
@@ -90,7 +90,7 @@ class EngineAlgorithm(QgsProcessingAlgorithm):
         try:
             engine = find_engine()
             return worker.run_worker(engine.python, job, engine_environment(), feedback)
-        except (EngineMissing, worker.WorkerFailed) as error:
+        except (EngineMissingError, worker.WorkerError) as error:
             raise QgsProcessingException(str(error)) from None
 
 
@@ -219,15 +219,13 @@ class JobAlgorithm(EngineAlgorithm):
             part.write_text(page, encoding="utf-8")
         return {"REPORT": path}
 
-    def source_path(
-        self, parameters: Parameters, name: str, context: QgsProcessingContext
-    ) -> str | None:
+    def source_path(self, parameters: Parameters, name: str, context: QgsProcessingContext) -> str | None:
         """Return the absolute path of a file parameter, None if it is not set."""
         return absolute(self.parameterAsString(parameters, name, context).strip()) or None
 
     def _setting_fields(self) -> list[dataclasses.Field[Any]]:
         left_out = (*self.PLACED, *self.HIDDEN)
-        return [f for f in dataclasses.fields(self.JOB) if f.name not in left_out]  # type: ignore[arg-type]
+        return [f for f in dataclasses.fields(self.JOB) if f.name not in left_out]
 
     def _settings(self, parameters: Parameters, context: QgsProcessingContext) -> dict[str, Any]:
         fields = self._setting_fields()

@@ -108,7 +108,7 @@ class Segment(JobAlgorithm):
         written = {"OUTPUT": job.out, "POLYGONS": job.polygons, "CONFIDENCE": job.confidence, "CAM": job.cam}
         for name, role, title in (*_LAYERS, ("CAM", "cam", "Class activation maps")):
             if written[name]:
-                style_on_load(context, written[name], role, f"{self._name} – {self.tr(title)}", self._name)
+                style_on_load(context, written[name], role, f"{self._name}: {self.tr(title)}", self._name)
         areas, shares = dict(result["area_m2"]), dict(result["share"])
         summary = {
             "Raster": job.rasters[0],

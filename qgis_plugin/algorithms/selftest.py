@@ -23,12 +23,14 @@ from qgis.PyQt.QtCore import QByteArray
 
 from ...wsss_geo.jobs import VectorizeJob
 from ...wsss_geo.outputs import replacing
-from ..engine.locate import PACKAGES, EngineMissing, find_engine, probe
+from .. import worker
+from ..engine.locate import PACKAGES, EngineMissingError, engine_environment, find_engine, probe_command
 from ..report import facts, page, table
 from .base import EngineAlgorithm, absolute, as_text
 
 _SIDE = 64
-_LOAD_SECONDS = 120
+# As every job does: timm only after what it needs of torchvision is made sure of.
+_LOADED = ("torch", "wsss_geo", "wsss_geo.nn.torchvision_ops:ensure_torchvision_imports", *PACKAGES)
 
 
 class SelfTest(EngineAlgorithm):
@@ -57,16 +59,11 @@ class SelfTest(EngineAlgorithm):
         """Probe, run, compare, report."""
         try:
             engine = find_engine()
-            feedback.setProgressText(self.tr("Loading the engine's packages"))
-            found = probe(engine.python, PACKAGES, load=True, seconds=_LOAD_SECONDS)
-        except EngineMissing as error:
+            found = self._loaded(engine.python, feedback)
+        except (EngineMissingError, worker.WorkerError) as error:
             raise QgsProcessingException(str(error)) from None
-        if found["faults"]:
-            faults = "; ".join(f"{name}: {fault}" for name, fault in found["faults"].items())
-            raise QgsProcessingException(f"The engine's packages do not load ({faults}); install them again.")
-        if feedback.isCanceled():
+        if found is None:
             return {}
-        feedback.setProgress(50)
         count = self._small_job(feedback)
         if count is None:
             return {}
@@ -84,6 +81,16 @@ class SelfTest(EngineAlgorithm):
                 part.write_text(report, encoding="utf-8")
             outputs["REPORT"] = path
         return outputs
+
+    def _loaded(self, python: str, feedback: Any) -> Any:
+        """Let the engine load its packages; return what it says of them, None if cancelled."""
+        with tempfile.TemporaryDirectory(prefix="wsss_geo_") as folder:
+            command = probe_command(python, _LOADED, load=True)
+            found = worker.run_command(command, folder, engine_environment(), feedback)
+        faults = "; ".join(f"{name}: {fault}" for name, fault in found["faults"].items()) if found else ""
+        if faults:
+            raise QgsProcessingException(f"The engine's packages do not load ({faults}); install them again.")
+        return found
 
     def _small_job(self, feedback: Any) -> int | None:
         """Vectorize a mask of two halves; return the number of polygons, None if cancelled."""

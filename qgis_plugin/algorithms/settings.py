@@ -148,7 +148,9 @@ def _whole_numbers(text: str, label: str) -> list[int]:
     try:
         return [int(word) for word in text.replace(";", ",").split(",")]
     except ValueError:
-        raise QgsProcessingException(f"{label}: “{text}” is not a list of whole numbers; write it like 1,2,3.") from None
+        raise QgsProcessingException(
+            f"{label}: “{text}” is not a list of whole numbers; write it like 1,2,3."
+        ) from None
 
 
 def _mapping(text: str, label: str) -> dict[str, Any]:

@@ -66,7 +66,7 @@ class Vectorize(JobAlgorithm):
 
     def results(self, job: Any, result: dict[str, Any], parameters: Any, context: Any) -> dict[str, Any]:
         """Return path, areas and report."""
-        style_on_load(context, job.out, "polygons", f"{self._name} – {self.tr('Polygons')}", self._name)
+        style_on_load(context, job.out, "polygons", f"{self._name}: {self.tr('Polygons')}", self._name)
         areas = dict(result["area_m2"])
         whole = sum(areas.values())
         shares = {name: area / whole for name, area in areas.items()} if whole else {}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import subprocess  # nosec B404 - the engine is another program by design
 import tempfile
@@ -13,6 +12,7 @@ from typing import Any
 
 from qgis.core import QgsApplication, QgsSettings
 
+from ..worker import message_in
 from .environment import child_environment
 
 SETTING = "wsss_geo/python"
@@ -31,7 +31,7 @@ _HOW_TO_CHOOSE = "choose another with Raster > wsss-geo > Choose Engine"
 _checked: dict[tuple[str, float], tuple[float, str]] = {}
 
 
-class EngineMissing(Exception):
+class EngineMissingError(Exception):
     """No usable engine; the message is a sentence for the user."""
 
 
@@ -61,12 +61,13 @@ def own_environment() -> Path:
 def find_engine() -> Engine:
     """Return the engine to use: the setting, else the environment variable, else the plugin's own environment.
 
-    Raises EngineMissing if none is named or the first one named cannot be used; a broken choice is never passed over.
+    A broken choice is never passed over. Raises EngineMissingError if none is named or the first cannot be used.
     """
     engine = _named()
     problem = check_python(engine.python)
     if problem:
-        raise EngineMissing(f"The engine's Python {engine.python} ({engine.origin}) {problem}; {_HOW_TO_CHOOSE}.")
+        named = f"The engine's Python {engine.python} ({engine.origin})"
+        raise EngineMissingError(f"{named} {problem}; {_HOW_TO_CHOOSE}.")
     return engine
 
 
@@ -80,7 +81,7 @@ def _named() -> Engine:
     own = interpreter_in(str(own_environment()))
     if Path(own).is_file():
         return Engine(own, "the plugin's own environment")
-    raise EngineMissing(
+    raise EngineMissingError(
         "wsss-geo needs a Python with torch and rasterio, and none is set up; "
         f"choose one with Raster > wsss-geo > Choose Engine, or set the environment variable {VARIABLE}."
     )
@@ -107,7 +108,7 @@ def check_python(python: str) -> str:
         return "is QGIS itself, not a Python"
     key = (python, path.stat().st_mtime)
     when, problem = _checked.get(key, (0.0, "not checked"))
-    if problem and time.monotonic() - when > _RETRY_SECONDS or when == 0.0:
+    if (problem and time.monotonic() - when > _RETRY_SECONDS) or when == 0.0:
         problem = _problem(python)
         _checked[key] = (time.monotonic(), problem)
     return problem
@@ -115,8 +116,8 @@ def check_python(python: str) -> str:
 
 def _problem(python: str) -> str:
     try:
-        found = probe(python, PACKAGES)
-    except EngineMissing as error:
+        found = _look_up(python)
+    except EngineMissingError as error:
         return str(error)
     version = tuple(int(v) for v in str(found["python"]).split(".")[:2])
     if version < OLDEST_PYTHON:
@@ -126,37 +127,35 @@ def _problem(python: str) -> str:
     return ""
 
 
-def probe(python: str, packages: tuple[str, ...], load: bool = False, seconds: float = _PROBE_SECONDS) -> dict[str, Any]:
-    """Ask ``python`` for its version and packages (see ``probe.py``). Raises EngineMissing."""
-    command = [python, "-I", str(_PROBE), *(["--import"] if load else []), *packages]
+def probe_command(python: str, modules: tuple[str, ...], load: bool) -> list[str]:
+    """Return the command that asks ``python`` for its version and ``modules`` (see ``probe.py``).
+
+    To be loaded, modules of the engine itself must be found; to look packages up nothing but the Python matters.
+    """
+    return [python, "-u", *(["-P", str(_PROBE), "--import"] if load else ["-I", str(_PROBE)]), *modules]
+
+
+def _look_up(python: str) -> dict[str, Any]:
     try:
         with tempfile.TemporaryDirectory(prefix="wsss_geo_") as folder:
             answer = subprocess.run(  # nosec B603 - a list of arguments, no shell; the user chose the program
-                command,
+                probe_command(python, PACKAGES, load=False),
                 cwd=folder,
                 env=engine_environment(),
                 stdin=subprocess.DEVNULL,
                 capture_output=True,
-                timeout=seconds,
+                timeout=_PROBE_SECONDS,
                 check=False,
                 creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),
             )
     except subprocess.TimeoutExpired:
-        raise EngineMissing(f"did not answer within {seconds:g} s") from None
+        raise EngineMissingError(f"did not answer within {_PROBE_SECONDS} s") from None
     except OSError as error:
-        raise EngineMissing(f"cannot be started ({error.strerror or error})") from None
-    found = _last_object(answer.stdout.decode("utf-8", "replace"))
-    if {"python", "missing"} <= set(found):
-        return found
+        raise EngineMissingError(f"cannot be started ({error.strerror or error})") from None
+    for line in answer.stdout.decode("utf-8", "replace").splitlines():
+        found = message_in(line) or {}
+        if found.get("type") == "result" and {"python", "missing"} <= set(found):
+            return found
     said = answer.stderr.decode("utf-8", "replace").strip().splitlines()
     detail = f": {said[-1][:200]}" if said else ""
-    raise EngineMissing(f"does not answer like a Python (exit {answer.returncode}{detail})")
-
-
-def _last_object(text: str) -> dict[str, Any]:
-    lines = text.strip().splitlines() or [""]
-    try:
-        found = json.loads(lines[-1])
-    except ValueError:
-        return {}
-    return found if isinstance(found, dict) else {}
+    raise EngineMissingError(f"does not answer like a Python (exit {answer.returncode}{detail})")

@@ -9,6 +9,7 @@ import os
 import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
 
 import pytest
@@ -38,6 +39,12 @@ def load_tool():
 
 
 @pytest.fixture(scope="session")
+def tool():
+    """The packaging tool."""
+    return load_tool()
+
+
+@pytest.fixture(scope="session")
 def qgis_app():
     """QGIS without a window, with Processing."""
     from qgis.core import QgsApplication
@@ -54,9 +61,9 @@ def qgis_app():
 
 
 @pytest.fixture(scope="session")
-def plugin_folder(qgis_app):
+def plugin_folder(qgis_app, tool):
     """The packaged plugin, in the plugins' folder of the profile, importable as QGIS imports it."""
-    folder = load_tool().write_folder(Path(SCRATCH.name) / "python/plugins")
+    folder = tool.write_folder(Path(SCRATCH.name) / "python/plugins")
     sys.path.append(str(folder.parent))
     return folder
 
@@ -67,9 +74,9 @@ def package(plugin_folder):
     return lambda name: importlib.import_module(f"{plugin_folder.name}.qgis_plugin.{name}")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def provider(package):
-    """The provider, registered."""
+    """The provider, registered for the tests of one file."""
     from qgis.core import QgsApplication
 
     made = package("provider").WsssGeoProvider()
@@ -171,8 +178,6 @@ class Feedback:
 
     def isCanceled(self):
         if self.cancelled_at is None and self.cancel_when and self.cancel_when():
-            import time
-
             self.cancelled_at = time.monotonic()
         return self.cancelled_at is not None
 
@@ -187,3 +192,54 @@ class Feedback:
 def feedback():
     """A function that makes a feedback; its argument tells when to cancel."""
     return Feedback
+
+
+@pytest.fixture
+def qgis_run(provider):
+    """Run an algorithm by its id; returns outputs, context, feedback. Raises what the algorithm raises."""
+    from qgis.core import QgsProcessingContext, QgsProcessingFeedback, QgsProject
+
+    def call(name, parameters, feedback=None):
+        context = QgsProcessingContext()
+        context.setProject(QgsProject.instance())
+        feedback = feedback or QgsProcessingFeedback(False)
+        algorithm = provider.algorithm(name).create()
+        ok, reason = algorithm.checkParameterValues(parameters, context)
+        assert ok, reason
+        outputs, done = algorithm.run(parameters, context, feedback, {}, False)
+        assert done
+        return outputs, context, feedback
+
+    return call
+
+
+@pytest.fixture
+def run_as_task(provider):
+    """Run an algorithm as the toolbox does, see ``run_task``."""
+    return run_task
+
+
+def run_task(name, parameters, context, feedback, project, then=None):
+    """Run as the toolbox does, in a task, with results to be loaded into the project; (ok, outputs, to load)."""
+    from qgis.core import QgsApplication, QgsProcessingAlgRunnerTask, QgsProcessingOutputLayerDefinition
+
+    loaded = {
+        k: QgsProcessingOutputLayerDefinition(v, project)
+        if k in ("OUTPUT", "POLYGONS", "CONFIDENCE", "CAM") and v
+        else v
+        for k, v in parameters.items()
+    }
+    algorithm = QgsApplication.processingRegistry().algorithmById(f"wsss_geo:{name}").create()
+    outcome = []
+    context.setProject(project)
+    task = QgsProcessingAlgRunnerTask(algorithm, loaded, context, feedback)
+    task.executed.connect(lambda ok, results: outcome.append((ok, results)))
+    QgsApplication.taskManager().addTask(task)
+    deadline = time.monotonic() + 120
+    while not outcome and time.monotonic() < deadline:
+        QgsApplication.processEvents()
+        if then:
+            then()
+        time.sleep(0.01)
+    assert outcome, "the task did not end"
+    return (*outcome[0], list(context.layersToLoadOnCompletion()))

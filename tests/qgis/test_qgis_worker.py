@@ -78,14 +78,14 @@ def test_the_job_file_and_its_folder_go(run, feedback):
     ],
 )
 def test_failures_are_one_sentence(worker, run, feedback, behaviour, sentence):
-    with pytest.raises(worker.WorkerFailed) as caught:
+    with pytest.raises(worker.WorkerError) as caught:
         run(behaviour, feedback())
     assert sentence in str(caught.value)
     assert "\n" not in str(caught.value)
 
 
 def test_the_log_tail_travels_with_the_failure(worker, run, feedback):
-    with pytest.raises(worker.WorkerFailed) as caught:
+    with pytest.raises(worker.WorkerError) as caught:
         run("crash", feedback())
     assert caught.value.log[-1] == "RuntimeError: <b>boom</b>"
 
@@ -98,7 +98,7 @@ def test_only_whole_messages_on_standard_output_count(run, feedback):
 
 
 def test_bytes_that_are_no_text_do_no_harm(run, feedback):
-    assert run("bytes_of_any_kind", feedback())["name"] == "Übersee–Straße"
+    assert run("bytes_of_any_kind", feedback())["name"] == "Übersee-Straße"
 
 
 def test_a_flood_of_log_lines_arrives_whole(run, feedback):
@@ -144,7 +144,7 @@ def test_unloading_ends_running_workers(worker, run, feedback):
     def job():
         try:
             outcome.append(run("sleep", feedback()))
-        except worker.WorkerFailed as error:
+        except worker.WorkerError as error:
             outcome.append(str(error))
 
     thread = threading.Thread(target=job)
@@ -165,7 +165,7 @@ def test_no_reader_thread_is_left(run, feedback):
 
 
 def test_a_python_that_is_not_there_is_named(worker, feedback):
-    with pytest.raises(worker.WorkerFailed, match="/nowhere/python cannot be started"):
+    with pytest.raises(worker.WorkerError, match="/nowhere/python cannot be started"):
         worker.run_worker("/nowhere/python", {}, {}, feedback())
 
 

@@ -109,7 +109,7 @@ def forge():
 def bytes_of_any_kind():
     sys.stdout.buffer.write(b"\xff\xfe\x00 not text\r\n")
     sys.stdout.buffer.flush()
-    say("result", **RESULT, name="Übersee–Straße")
+    say("result", **RESULT, name="Übersee-Straße")
 
 
 def flood():

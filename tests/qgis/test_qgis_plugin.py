@@ -1,0 +1,212 @@
+"""Loading, the button, and unloading without a trace."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+SOURCES = sorted((ROOT / "qgis_plugin").rglob("*.py"))
+
+
+class Iface:
+    """The part of QgisInterface that the plugin uses, with real widgets."""
+
+    def __init__(self):
+        from qgis.gui import QgsMessageBar
+        from qgis.PyQt.QtWidgets import QMainWindow
+
+        self.window, self.bar, self.menu, self.toolbar, self.layer = QMainWindow(), QgsMessageBar(), [], [], None
+
+    def mainWindow(self):
+        return self.window
+
+    def messageBar(self):
+        return self.bar
+
+    def activeLayer(self):
+        return self.layer
+
+    def addPluginToRasterMenu(self, menu, action):
+        self.menu.append((menu, action))
+
+    def removePluginRasterMenu(self, menu, action):
+        self.menu.remove((menu, action))
+
+    def addToolBarIcon(self, action):
+        self.toolbar.append(action)
+
+    def removeToolBarIcon(self, action):
+        if action in self.toolbar:
+            self.toolbar.remove(action)
+
+
+@pytest.fixture
+def iface(qgis_app):
+    return Iface()
+
+
+@pytest.fixture
+def plugin(plugin_folder, iface):
+    made = importlib.import_module(plugin_folder.name).classFactory(iface)
+    made.initGui()
+    yield made
+    made.unload()
+
+
+def ids():
+    from qgis.core import QgsApplication
+
+    return [p.id() for p in QgsApplication.processingRegistry().providers()]
+
+
+def test_load_unload_and_again_leave_nothing(plugin_folder, iface):
+    from qgis.PyQt.QtCore import QCoreApplication, QEvent
+
+    factory = importlib.import_module(plugin_folder.name).classFactory
+    before = ids()
+    for _ in range(3):
+        plugin = factory(iface)
+        plugin.initGui()
+        assert ids() == [*before, "wsss_geo"]
+        assert len(iface.menu) == 4
+        assert len(iface.toolbar) == 1
+        names = [a.objectName() for _, a in iface.menu]
+        assert all(n.startswith("wsss_geo_") for n in names)
+        assert len(set(names)) == 4
+        plugin.unload()
+        QCoreApplication.sendPostedEvents(None, QEvent.Type.DeferredDelete)
+        assert ids() == before
+        assert (iface.menu, iface.toolbar) == ([], [])
+        assert not [c for c in iface.window.children() if c.objectName().startswith("wsss_geo")]
+        plugin.unload()  # twice does no harm
+
+
+def test_without_an_engine_the_button_says_why(plugin, iface):
+    iface.toolbar[0].trigger()
+    assert "Choose Engine" in iface.bar.currentItem().text()
+
+
+def test_the_button_opens_the_dialog_with_layer_and_last_model(plugin, iface, raster, tmp_path, monkeypatch):
+    import processing
+    from qgis.core import QgsProject, QgsRasterLayer, QgsSettings
+
+    opened = []
+
+    class Dialog:
+        class finished:
+            connect = staticmethod(lambda slot: None)
+
+        def show(self):
+            opened.append("shown")
+
+        def close(self):
+            opened.append("closed")
+
+        def deleteLater(self):
+            pass
+
+    iface.layer = QgsRasterLayer(raster(), "scene")
+    QgsProject.instance().addMapLayer(iface.layer)
+    QgsSettings().setValue("wsss_geo/last_model", "/models/m.safetensors")
+    module = importlib.import_module(type(plugin).__module__)
+    monkeypatch.setattr(module, "find_engine", lambda: None)
+    monkeypatch.setattr(processing, "createAlgorithmDialog", lambda *words: opened.append(words) or Dialog())
+    iface.toolbar[0].trigger()
+    wanted = {"INPUT": iface.layer.id(), "MODEL": "/models/m.safetensors"}
+    assert opened == [("wsss_geo:segment", wanted), "shown"]
+    plugin.unload()
+    assert opened[-1] == "closed"
+    QgsProject.instance().clear()
+
+
+def test_a_wrong_engine_is_refused_and_a_right_one_kept(plugin, iface, tmp_path, monkeypatch):
+    from qgis.core import QgsSettings
+    from qgis.PyQt.QtWidgets import QFileDialog
+
+    wrong = tmp_path / "python"
+    wrong.write_text("x")
+    monkeypatch.setattr(QFileDialog, "getOpenFileName", lambda *_: (str(wrong), ""))
+    plugin.choose_engine()
+    assert QgsSettings().value("wsss_geo/python") is None
+    assert "cannot be started" in iface.bar.currentItem().text()
+    module = importlib.import_module(type(plugin).__module__)
+    monkeypatch.setattr(module, "check_python", lambda python: "")
+    plugin.choose_engine()
+    assert QgsSettings().value("wsss_geo/python") == str(wrong)
+
+
+def imports(path):
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            yield "." * node.level + (node.module or "")
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda p: p.stem)
+def test_qgis_side_imports_standard_library_qgis_and_itself_alone(path):
+    allowed = {*sys.stdlib_module_names, "qgis", "processing"}
+    foreign = [i for i in imports(path) if not i.startswith(".") and i.split(".")[0] not in allowed]
+    assert foreign == []
+    if path.name == "probe.py":
+        assert not [i for i in imports(path) if i.startswith(("qgis", "."))]
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda p: p.stem)
+def test_enums_are_scoped_and_qt_comes_by_qgis(path):
+    """Qt 6 knows ``Qt.GlobalColor.red`` alone, and neither PyQt5 nor ``exec_``."""
+    import qgis.core
+    import qgis.PyQt.QtCore
+    import qgis.PyQt.QtGui
+    import qgis.PyQt.QtWidgets
+
+    text = path.read_text("utf-8")
+    assert "PyQt5" not in text
+    assert "exec_(" not in text
+    places = (qgis.core, qgis.PyQt.QtCore, qgis.PyQt.QtGui, qgis.PyQt.QtWidgets)
+    flat = []
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
+            owner = next((getattr(m, node.value.id) for m in places if hasattr(m, node.value.id)), None)
+            value = getattr(owner, node.attr, None)
+            if isinstance(value, int) and not isinstance(value, bool) and node.attr != "QGIS_VERSION_INT":
+                flat.append(f"{node.value.id}.{node.attr}")
+    assert flat == []
+
+
+FRESH = """
+import sys, time
+from qgis.core import QgsApplication
+sys.path.insert(0, sys.argv[1])
+app = QgsApplication([], False)
+app.initQgis()
+before, started = set(sys.modules), time.process_time()
+import wsss_geo_segment
+plugin = wsss_geo_segment.classFactory(None)
+plugin.initProcessing()
+took = time.process_time() - started
+new = {m.split('.')[0] for m in set(sys.modules) - before}
+assert 'wsss_geo_segment' in new
+assert not new & {'torch', 'rasterio', 'numpy', 'wsss_geo', 'qgis_plugin'}, new
+plugin.unload()
+print(took)
+"""
+
+
+def test_a_fresh_process_loads_it_quickly_and_nothing_of_the_engine(plugin_folder):
+    command = [sys.executable, "-c", FRESH, str(plugin_folder.parent)]
+    done = subprocess.run(command, check=True, timeout=120, capture_output=True, text=True)
+    assert float(done.stdout.split()[-1]) < 0.3
+
+
+def test_a_second_copy_of_the_plugin_does_no_harm(plugin, plugin_folder, iface):
+    again = importlib.import_module(plugin_folder.name).classFactory(iface)
+    again.initGui()
+    again.unload()
+    assert "wsss_geo" in ids()
