@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from wsss_geo.classes import IGNORE, ClassScheme, LandCoverClass, write_classes
 
 #: Side of a tagged cell in pixels, and the share of it that a class must cover to be tagged.
-CELL = 64
+CELL = 32
 MINIMUM_SHARE = 0.05
 CRS = "EPSG:32632"
 

@@ -19,7 +19,7 @@ DATA = ROOT / "sample_data"
 SCENES = ("scene_a", "scene_b")
 RASTERS = tuple(f"{name}{kind}.tif" for name in SCENES for kind in ("", "_truth"))
 MADE = (*RASTERS, "scene_a_tags.csv", "classes.json")
-CELL, MINIMUM_SHARE = 64, 0.05
+CELL, MINIMUM_SHARE = 32, 0.05
 
 
 def truth_of(scene: str) -> np.ndarray:

@@ -28,7 +28,7 @@ from wsss_geo.nn.heads import top_pool
 from wsss_geo.nn.losses import multilabel_soft_margin
 from wsss_geo.nn.network import Network
 from wsss_geo.nn.schedule import ema_update
-from wsss_geo.nn.tensors import resize
+from wsss_geo.nn.tensors import resize, resize_nearest
 
 
 @dataclass(frozen=True)
@@ -75,18 +75,24 @@ class Aerial(Method):
         tokens = self.network.encode(batch.image)
         evidence = self.network.aux_classifier(tokens.middle)
         logits = self.labeller.ordered(self.network.decoder(tokens.final))
-        allowed = self.allowed(batch.tags)
-        usable = resize(batch.valid[:, None].float(), logits.shape[-2:])[:, 0] > 0.5
+        size = (logits.shape[-2], logits.shape[-1])
+        cells = batch.tags[:, :, None, None] if batch.cells is None else batch.cells
+        usable = resize(batch.valid[:, None].float(), size)[:, 0] > 0.5
+        allowed = self.allowed(cells, size)
+        usable = usable & allowed.any(dim=1)
         labels = self.teacher_labels(batch.clean, allowed, usable, step)
         return {
-            "cls": multilabel_soft_margin(top_pool(evidence, s.top), batch.tags),
+            "cls": tag_loss(evidence, cells, s.top),
             "seg": s.w_seg * self.labeller.loss(logits, labels),
             "absent": s.w_absent * absence_loss(logits, allowed, usable),
         }
 
-    def allowed(self, tags: Tensor) -> Tensor:
-        """Classes a pixel may have, in the order of the labels: bool [B,C]; the cold class always may."""
-        present = tags > 0.5
+    def allowed(self, cells: Tensor, size: tuple[int, int]) -> Tensor:
+        """Classes a token may have, in the order of the labels: bool [B,C,*size] from tags [B,K,g,g].
+
+        The cold class always may.
+        """
+        present = resize_nearest(cells, size) > 0.5
         return torch.cat([torch.ones_like(present[:, :1]), present], dim=1) if self.labeller.has_cold else present
 
     @torch.no_grad()
@@ -94,20 +100,19 @@ class Aerial(Method):
         """What the teacher is sure of, on the token grid: int64 [B,h,w], else 255.
 
         Its score is the mean of evidence and decoder, both masked to the ``allowed`` classes; the decoder's part
-        grows from 0 to 1/2 over ``ramp`` of the run.
+        grows from 0 to 1/2 over ``ramp`` of the run. Where one class only is allowed, that is the label.
         """
         s = self.settings
         tokens = self.teacher.encode(image)
         evidence = torch.sigmoid(self.teacher.aux_classifier(tokens.middle).float())
         if self.labeller.has_cold:
-            evidence = torch.cat([1 - (evidence * allowed[:, 1:, None, None]).amax(1, keepdim=True), evidence], dim=1)
+            evidence = torch.cat([1 - (evidence * allowed[:, 1:]).amax(1, keepdim=True), evidence], dim=1)
         decoded = self.labeller.ordered(self.teacher.decoder(tokens.final)).float().softmax(dim=1)
         part = 0.5 * min(1.0, max(0.0, step / self.steps - s.start) / s.ramp)
         scores = part * _masked_shares(decoded, allowed) + (1 - part) * _masked_shares(evidence, allowed)
         best, label = scores.max(dim=1)
-        sure = (best > s.confidence) & usable & (step >= s.start * self.steps)
-        single = (allowed.sum(dim=1) == 1).view(-1, 1, 1) & usable
-        return torch.where(sure | single, label, IGNORE)
+        sure = (best > s.confidence) & (step >= s.start * self.steps)
+        return torch.where((sure | (allowed.sum(dim=1) == 1)) & usable, label, IGNORE)
 
     def after_step(self, step: int) -> None:
         """Let the teacher follow, closely in the first steps."""
@@ -119,15 +124,28 @@ class Aerial(Method):
         return self.teacher
 
 
+def tag_loss(evidence: Tensor, cells: Tensor, top: float) -> Tensor:
+    """Multi-label soft margin between tags [B,K,g,g] and evidence [B,K,h,w], pooled over the best tokens of each cell.
+
+    Cells without any tag, where a mosaic has no tile, do not count.
+    """
+    batch, classes, rows, cols = cells.shape
+    high, wide = evidence.shape[-2] // rows, evidence.shape[-1] // cols
+    split = evidence[:, :, : rows * high, : cols * wide].reshape(batch, classes, rows, high, cols, wide)
+    each = split.permute(0, 2, 4, 1, 3, 5).reshape(batch * rows * cols, classes, high, wide)
+    tags = cells.permute(0, 2, 3, 1).reshape(-1, classes)
+    known = (tags > 0.5).any(dim=1) if rows * cols > 1 else torch.ones_like(tags[:, 0], dtype=torch.bool)
+    return multilabel_soft_margin(top_pool(each[known], top), tags[known])
+
+
 def absence_loss(logits: Tensor, allowed: Tensor, usable: Tensor) -> Tensor:
-    """Mean of -log(share of probability on ``allowed`` classes [B,C]) over ``usable`` [B,h,w] of logits [B,C,h,w]."""
+    """Mean of -log(probability on ``allowed`` classes [B,C,h,w]) over ``usable`` [B,h,w]; logits [B,C,h,w]."""
     logits = logits.float()
-    kept = logits.masked_fill(~allowed[:, :, None, None], -torch.inf).logsumexp(dim=1)
-    usable = usable & allowed.any(dim=1).view(-1, 1, 1)
+    kept = logits.masked_fill(~allowed, -torch.inf).logsumexp(dim=1)
     surprise = torch.where(usable, logits.logsumexp(dim=1) - kept.masked_fill(~usable, 0.0), 0.0)
     return surprise.sum() / usable.sum().clamp(min=1)
 
 
 def _masked_shares(scores: Tensor, allowed: Tensor) -> Tensor:
-    masked = scores * allowed[:, :, None, None]
+    masked = scores * allowed
     return masked / masked.sum(dim=1, keepdim=True).clamp(min=1e-6)

@@ -43,6 +43,8 @@ class Batch:
     local: Tensor | None = None
     second: Tensor | None = None
     masks: Tensor | None = None
+    cells: Tensor | None = None
+    """Tags of the single tiles of a mosaic [B,K,g,g], where views are mosaics."""
     generator: torch.Generator | None = None
     """Source of everything random in a method's step; on the device of the images."""
 

@@ -13,7 +13,7 @@ from torch.utils.data import Sampler
 
 from wsss_geo.methods import Batch, Method
 from wsss_geo.tileset.photometry import jitter
-from wsss_geo.tileset.views import Views, draw_resized_views, draw_views, view_image, view_label, view_valid
+from wsss_geo.tileset.views import Views, draw_resized_views, draw_views, view_image, view_label, view_maps, view_valid
 
 
 class StepSampler(Sampler[list[int]]):
@@ -50,14 +50,17 @@ class StepSampler(Sampler[list[int]]):
 def make_batch(items: Mapping[str, Any], method: Method, size: int, seed: int, step: int) -> Batch:
     """Draw the views of a step: ``items`` are B collated tiles, ``size`` the side of the views in pixels."""
     image, valid = items["image01"], items["valid"]
+    mean = method.network.mean.to(image)
     generator = torch.Generator().manual_seed(seed * 1_000_003 + step)
     source, count = image.shape[-1], len(image)
     views = draw_views(count, source, size, generator, scale=method.settings.scale)
     clean, seen = view_image(views, image), view_valid(views, valid)
-    colours = method.colours
 
     def coloured(name: str, view: Tensor, mask: Tensor) -> Tensor:
-        return jitter(view, colours[name], generator, mask) if name in colours else view
+        """Jittered view; pixels without data get the training mean, as in prediction."""
+        change = method.colours.get(name)
+        changed = view if change is None else jitter(view, change, generator, mask)
+        return torch.where(mask[:, None], changed, mean)
 
     second = local = None
     if "second" in method.needs:
@@ -66,5 +69,8 @@ def make_batch(items: Mapping[str, Any], method: Method, size: int, seed: int, s
     if "local" in method.needs:
         local = coloured("local", clean, seen)
     masks = view_label(views, items["mask"]) if "mask" in items else None
+    cells = None
+    if "cell_tags" in items:
+        cells = view_maps(views, items["cell_tags"], items["cell_tags"].shape[-1]).round()
     own = torch.Generator(image.device).manual_seed(seed * 1_000_003 + step + 500_009)
-    return Batch(coloured("image", clean, seen), clean, items["tags"], seen, local, second, masks, own)
+    return Batch(coloured("image", clean, seen), coloured("clean", clean, seen), items["tags"], seen, local, second, masks, cells, own)

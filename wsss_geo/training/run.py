@@ -22,6 +22,7 @@ from wsss_geo.progress import Progress
 from wsss_geo.record import write_record
 from wsss_geo.tileset.dataset import TileDataset
 from wsss_geo.tileset.index import TileSet, read_tileset
+from wsss_geo.tileset.mosaic import MosaicDataset
 from wsss_geo.tileset.sampling import repeat_factor_weights
 from wsss_geo.training.batches import StepSampler
 from wsss_geo.training.callbacks import RESUME, Checkpoints, MetricsFile, Reporter
@@ -49,7 +50,12 @@ def run(job: TrainJob, report: Progress) -> TrainResult:
     rows = rows[rows["tagged"]]
     check_tiles(tileset, rows)
     settings = make_settings(job)
-    size = job.crop or tileset.size
+    size = job.crop or tileset.size * job.mosaic
+    if job.mosaic > 1 and (tileset.materialized or settings.scale != (1.0, 1.0)):
+        raise UsageError(
+            "train.mosaic: needs tiles that are windows of rasters, and views at scale 1",
+            "tile without --materialize and train with --set scale=1,1",
+        )
     card = make_card(job, tileset, rows, settings, size)
     method = make_method(job, card, settings)
     module = TagTraining(method, size, job.seed)
@@ -75,9 +81,12 @@ def _fit(
     report: Progress,
 ) -> None:
     method, settings = module.method, module.method.settings
-    train = TileDataset(tileset, rows, with_masks="masks" in method.needs)
+    tiles = TileDataset(tileset, rows, with_masks="masks" in method.needs)
+    train = tiles if job.mosaic == 1 else MosaicDataset(tiles, job.mosaic)
     held = tileset.of_split("val")
-    val = TileDataset(tileset, held[held["tagged"]])
+    val: Any = TileDataset(tileset, held[held["tagged"]])
+    if job.mosaic > 1 and len(val):
+        val = MosaicDataset(val, job.mosaic)
     sampler = StepSampler(
         repeat_factor_weights(tileset.tags_matrix(rows), settings.rare, settings.pure),
         job.batch_size,
