@@ -64,7 +64,7 @@ def test_corners_join_under_8_connectivity(mask):
     assert len(frame) == regions(mask, 8)
 
 
-@settings(deadline=None, max_examples=100)
+@settings(deadline=None, max_examples=50)
 @given(MASKS, st.data())
 def test_bands_change_nothing(mask, data):
     cuts = sorted(data.draw(st.sets(st.integers(0, len(mask)))) | {0, len(mask)})
@@ -76,7 +76,7 @@ def test_bands_change_nothing(mask, data):
         assert joined.equals(whole)
 
 
-@settings(deadline=None, max_examples=200)
+@settings(deadline=None, max_examples=120)
 @given(MASKS, st.integers(2, 12), st.sampled_from([4, 8]))
 def test_sieve(mask, smallest, connectivity):
     frame = polygonize(mask, TRANSFORM, min_area_px=smallest, connectivity=connectivity)
