@@ -36,7 +36,7 @@ class InputError(WsssGeoError, ValueError):
         super().__init__(f"{source}: {problem}", hint)
 
 
-class EnvironmentFault(WsssGeoError, RuntimeError):
+class EnvironmentFault(WsssGeoError, RuntimeError):  # noqa: N818 - EnvironmentError is a built-in
     """The machine cannot do it: missing package, memory, disk or permission (exit 4)."""
 
     exit_code = 4
@@ -52,10 +52,10 @@ class ModelError(WsssGeoError, ValueError):
         super().__init__(f"{source}: {problem}", hint)
 
 
-class Cancelled(WsssGeoError):
+class Cancelled(WsssGeoError):  # noqa: N818 - no error
     """The user stopped the run; nothing half written is left (exit 130)."""
 
     exit_code = EXIT_CANCELLED
 
     def __init__(self, problem: str = "cancelled") -> None:
-        super().__init__(problem, "run the same command again to continue")
+        super().__init__(problem, "nothing half written was left")

@@ -1,7 +1,8 @@
 """The recipe for land cover: what a scene tag says about aerial imagery, used to the full.
 
-Three facts carry it. A tag that is absent is dense supervision: no pixel of the scene is of that class. A scene with one
-tag is a dense label (no background). Where several classes are tagged, the question is only which of these few.
+Three facts carry it. A tag that is absent is dense supervision: no pixel of the scene is of that class. A scene with
+one tag is a dense label (no background). Where several classes are tagged, the question is only which of these few.
+In a mosaic of neighbouring scenes all this holds for each of them, while the network sees them together.
 
 - Evidence: a classifier on middle tokens, pooled over the best few tokens, gives class activation maps.
 - A teacher (moving average of the student, seeing the view without jitter) scores each token by evidence and
@@ -47,7 +48,7 @@ class AerialSettings(Settings):
     momentum: float = 0.99
     """Of the teacher."""
     start: float = 0.1
-    """Share of the run before the teacher labels scenes of several tags; scenes of one tag are labelled from the start."""
+    """Share of the run before the teacher labels scenes of several tags; those of one tag are labels from the first."""
     ramp: float = 0.3
     """Share of the run over which the teacher's decoder takes over from its evidence."""
     confidence: float = 0.7

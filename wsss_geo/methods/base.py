@@ -32,8 +32,8 @@ class Batch:
     """B training views. All but ``second`` share one geometry, drawn once; they differ in colours only.
 
     ``image``, ``clean`` (no jitter), ``local`` (its own jitter) and ``second`` (its own geometry) are [B,N,H,W] in
-    0..1; the last two are there for methods that need them. ``tags`` [B,K] 0/1; ``valid`` bool [B,H,W] marks pixels that are data; ``masks`` int64 [B,H,W] channel
-    positions or None: only the supervised bound reads them.
+    0..1; the last two are there for methods that need them. ``tags`` [B,K] are 0/1; ``valid`` bool [B,H,W] marks
+    pixels that are data; ``masks`` int64 [B,H,W] are channel positions, for methods that need them.
     """
 
     image: Tensor

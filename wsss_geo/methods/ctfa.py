@@ -11,6 +11,7 @@ gives the ordinary decoder a second, softer supervision and the tokens gradients
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from torch import Tensor
 
@@ -39,7 +40,7 @@ class CTFA(ToCo):
     """See the module's text."""
 
     name = "ctfa"
-    terms = (*ToCo.terms, "joint")
+    terms: ClassVar[tuple[str, ...]] = (*ToCo.terms, "joint")
     settings_type = CTFASettings
     settings: CTFASettings
 

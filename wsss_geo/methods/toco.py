@@ -68,7 +68,7 @@ class ToCo(Method):
     """See the module's text."""
 
     name = "toco"
-    terms = ("cls", "aux", "ptc", "ctc", "seg", "reg")
+    terms: ClassVar[tuple[str, ...]] = ("cls", "aux", "ptc", "ctc", "seg", "reg")
     settings_type = ToCoSettings
     needs = frozenset({"local", "second"})
     colours: ClassVar[Mapping[str, Jitter]] = {"image": TOCO_MAIN, "second": TOCO_SECOND, "local": TOCO_LOCAL}

@@ -1,7 +1,7 @@
 """Neighbouring tiles of a raster seen together, each with its own tags.
 
-Small scenes say most with their tags, since few classes share them, but show too little of their surroundings to be told
-apart. A mosaic has both: the view of a larger scene, the tags of the small ones.
+Small scenes say most with their tags, since few classes share them, but show too little of their surroundings to be
+told apart. A mosaic has both: the view of a larger scene, the tags of the small ones.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ class MosaicDataset(Dataset[dict[str, Any]]):
     An item has ``image01`` float32 [Cb,M,M] and ``valid`` bool [M,M] with M = ``cells`` times the tile size, ``tags``
     float32 [K] of any of its tiles, ``cell_tags`` float32 [K,cells,cells], ``tile_id`` of the upper left tile, and
     ``mask`` int64 [M,M] where ``tiles`` reads masks. Where no tile touches, or one of another split does, the
-    mosaic is invalid and has no tags. At the right and lower edge of a raster it grows to the left and upwards instead, as
-    far as tiles touch.
+    mosaic is invalid and has no tags. At the right and lower edge of a raster it grows to the left and upwards instead,
+    as far as tiles touch.
     """
 
     def __init__(self, tiles: TileDataset, cells: int) -> None:
@@ -33,7 +33,9 @@ class MosaicDataset(Dataset[dict[str, Any]]):
         self.tiles = tiles
         self.cells = cells
         self.members = _members(tiles, cells)
-        self.tags = tiles.tags[self.members.clip(0)].masked_fill(torch.from_numpy(self.members < 0)[..., None], 0).amax(1)
+        self.tags = (
+            tiles.tags[self.members.clip(0)].masked_fill(torch.from_numpy(self.members < 0)[..., None], 0).amax(1)
+        )
 
     def __len__(self) -> int:
         return len(self.tiles)
@@ -80,7 +82,13 @@ def _members(tiles: TileDataset, cells: int) -> np.ndarray[Any, np.dtype[np.int6
 
 
 def _reach(
-    place: dict[tuple[str, int, int], int], source: str, top: int, left: int, side: int, cells: int, way: tuple[int, int]
+    place: dict[tuple[str, int, int], int],
+    source: str,
+    top: int,
+    left: int,
+    side: int,
+    cells: int,
+    way: tuple[int, int],
 ) -> int:
     """How many tiles touch in a row from (top, left) in one direction, itself included, at most ``cells``."""
     count = 1

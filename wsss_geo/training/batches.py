@@ -42,7 +42,7 @@ class StepSampler(Sampler[list[int]]):
         """Tiles of one step for this process."""
         rng = np.random.default_rng((self.seed, step))
         count = self.batch_size * self.world
-        replace = count > np.count_nonzero(self.weights)
+        replace = bool(count > np.count_nonzero(self.weights))
         joint = rng.choice(len(self.weights), count, replace=replace, p=self.weights)
         return [int(i) for i in joint[self.rank :: self.world]]
 
@@ -73,4 +73,14 @@ def make_batch(items: Mapping[str, Any], method: Method, size: int, seed: int, s
     if "cell_tags" in items:
         cells = view_maps(views, items["cell_tags"], items["cell_tags"].shape[-1]).round()
     own = torch.Generator(image.device).manual_seed(seed * 1_000_003 + step + 500_009)
-    return Batch(coloured("image", clean, seen), coloured("clean", clean, seen), items["tags"], seen, local, second, masks, cells, own)
+    return Batch(
+        coloured("image", clean, seen),
+        coloured("clean", clean, seen),
+        items["tags"],
+        seen,
+        local,
+        second,
+        masks,
+        cells,
+        own,
+    )

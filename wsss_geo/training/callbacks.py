@@ -85,9 +85,7 @@ class Checkpoints(lightning.Callback):
     the latest model counts.
     """
 
-    def __init__(
-        self, folder: Path, every: int, validates: bool, save: Callable[[dict[str, float]], None]
-    ) -> None:
+    def __init__(self, folder: Path, every: int, validates: bool, save: Callable[[dict[str, float]], None]) -> None:
         self.folder = folder
         self.every = every
         self.validates = validates

@@ -165,7 +165,9 @@ def _resumed_step(path: Path) -> int:
     try:
         return int(torch.load(path, map_location="cpu", weights_only=True)["global_step"])
     except Exception as error:  # noqa: BLE001 - a damaged checkpoint raises many kinds
-        raise InputError(path, f"checkpoint cannot be read ({type(error).__name__})", "delete it to start anew") from None
+        raise InputError(
+            path, f"checkpoint cannot be read ({type(error).__name__})", "delete it to start anew"
+        ) from None
 
 
 def _claim(folder: Path, job: TrainJob, card: ModelCard) -> None:

@@ -29,7 +29,7 @@ class TagScores:
         """Count B scenes: images [B,N,H,W] in 0..1, validity bool [B,H,W], tags [B,K]."""
         probabilities, cam = self.network.predict(image01, "decoder", with_cam=True)
         assert cam is not None
-        usable = resize(valid[:, None].float(), probabilities.shape[-2:])[:, 0] > 0.5
+        usable = resize(valid[:, None].float(), (probabilities.shape[-2], probabilities.shape[-1]))[:, 0] > 0.5
         label = probabilities.argmax(dim=1)
         total = usable.flatten(1).sum(1).clamp(min=1)
         covers = torch.stack([((label == c) & usable).flatten(1).sum(1) / total for c in self.channels], dim=1)

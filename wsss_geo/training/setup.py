@@ -26,12 +26,16 @@ def check_tiles(tileset: TileSet, rows: Any) -> None:
         raise InputError(tileset.root, "has no tagged tile in its train split", "tag some scenes and tile again")
     if len(tileset.scheme) < 2:
         raise InputError(
-            tileset.root, f"has the one class {tileset.scheme.names[0]!r}", "tag at least one other class, or background"
+            tileset.root,
+            f"has the one class {tileset.scheme.names[0]!r}",
+            "tag at least one other class, or background",
         )
     counts = tileset.tags_matrix(rows).sum(axis=0)
     if tileset.scheme.background == "none" and (counts == len(rows)).sum() == len(counts):
         raise InputError(
-            tileset.root, "carries every class in every tile, which says nothing", "tag smaller scenes, so that tags differ"
+            tileset.root,
+            "carries every class in every tile, which says nothing",
+            "tag smaller scenes, so that tags differ",
         )
 
 
@@ -122,7 +126,9 @@ def _read_weights(path: Path) -> Mapping[str, Tensor]:
         data = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # noqa: BLE001 - torch and safetensors raise many kinds for a damaged file
         reason = " ".join(str(error).split())[:200]
-        raise InputError(path, f"weights cannot be read ({reason})", "give a .safetensors or plain state dict") from None
+        raise InputError(
+            path, f"weights cannot be read ({reason})", "give a .safetensors or plain state dict"
+        ) from None
     for key in ("state_dict", "model", "teacher"):
         if isinstance(data, dict) and isinstance(data.get(key), dict):
             data = data[key]
