@@ -1,0 +1,42 @@
+# `make help` lists the targets. What they do is in tools/*.sh; nothing here needs more than a shell and apt.
+SHELL := /bin/sh
+PYTHON_BIN := .venv/bin/python
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test test-engine test-qgis lint types bench plugin lock
+
+help: ## List the targets
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 14
+
+setup: ## Make .venv with the engine and its tools (quick if nothing changed)
+	@tools/setup.sh engine
+
+demo: setup ## Map the sample landscape into demo/: mask, polygons, scores, picture
+	.venv/bin/wsss-geo demo --data sample_data --out demo
+
+test: setup ## Run all tests, those in QGIS too (installs Debian's QGIS if it is missing)
+	@tools/setup.sh qgis
+	@tools/test.sh engine qgis
+
+test-engine: setup ## Run the tests that need no QGIS
+	@tools/test.sh engine
+
+test-qgis: setup ## Run the tests of the plugin in the system's QGIS
+	@tools/setup.sh qgis
+	@tools/test.sh qgis
+
+lint: setup ## Check style with ruff
+	$(PYTHON_BIN) -m ruff check .
+
+types: setup ## Check types with mypy
+	$(PYTHON_BIN) -m mypy
+
+bench: setup ## Measure polygons and prediction against other programs (some minutes)
+	$(PYTHON_BIN) benchmarks/polygonize.py
+	$(PYTHON_BIN) benchmarks/predict.py
+
+plugin: ## Build the QGIS plugin: dist/wsss_geo_segment.zip
+	@python3 tools/package_plugin.py --zip dist/wsss_geo_segment.zip
+
+lock: ## Write constraints.txt anew with the newest versions that fit
+	@tools/lock.sh

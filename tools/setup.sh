@@ -1,0 +1,88 @@
+#!/bin/sh
+# Prepare this machine, doing only what is not done yet.
+#
+#   tools/setup.sh engine   .venv with the engine and the tools of development
+#   tools/setup.sh qgis     QGIS and what its tests need, from the system's packages (Debian, Ubuntu)
+#
+# PYTHON chooses the interpreter that .venv is made with. Exit code 4: something is missing that cannot be installed.
+set -eu
+cd "$(dirname "$0")/.."
+
+say() { printf 'setup: %s\n' "$*" >&2; }
+fail() { say "$*"; exit 4; }
+
+# Install the named system packages that are missing.
+need_packages() {
+    missing=
+    for package in "$@"; do
+        status=$(dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null || true)
+        [ "$status" = installed ] || missing="$missing $package"
+    done
+    [ -n "$missing" ] || return 0
+    command -v apt-get >/dev/null || fail "install$missing with your system's package manager, then run again"
+    as_root=
+    if [ "$(id -u)" -ne 0 ]; then
+        command -v sudo >/dev/null || fail "as root, run: apt-get install$missing"
+        as_root=sudo
+    fi
+    say "installing system packages:$missing"
+    $as_root apt-get update -q >/dev/null || say "the package lists could not be refreshed; trying with the old ones"
+    # shellcheck disable=SC2086 # a list of words
+    $as_root env DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends $missing >/dev/null \
+        || fail "the system packages$missing could not be installed"
+}
+
+# Print a Python of version 3.11 or later; the version that constraints.txt was made with comes first.
+find_python() {
+    for candidate in ${PYTHON:-python3.11 python3 python3.12 python3.13}; do
+        if "$candidate" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then
+            command -v "$candidate"
+            return
+        fi
+    done
+    return 1
+}
+
+# Is .venv one that $1 made, in this folder?
+venv_fits() {
+    [ "$(.venv/bin/python -V 2>/dev/null)" = "$("$1" -V)" ] \
+        && .venv/bin/python -c 'import pip' 2>/dev/null && grep -qF "$PWD/.venv" .venv/pyvenv.cfg
+}
+
+setup_engine() {
+    python=$(find_python) || {
+        [ -z "${PYTHON:-}" ] || fail "$PYTHON is no Python of version 3.11 or later"
+        need_packages python3 python3-venv
+        python=$(find_python) || fail "Python 3.11 or later is needed; name one with PYTHON=/path/to/python"
+    }
+    "$python" -c 'import venv, ensurepip' 2>/dev/null || need_packages python3-venv
+    wanted=$( (cat constraints.txt pyproject.toml tools/setup.sh && "$python" -V) | cksum)
+    if ! venv_fits "$python"; then
+        say "making .venv with $python ($("$python" -V))"
+        "$python" -m venv --clear .venv || fail "$python cannot make a virtual environment"
+    elif [ "$(cat .venv/setup-done 2>/dev/null)" = "$wanted" ]; then
+        return
+    fi
+    say "installing packages into .venv (the first time this takes some minutes)"
+    pip=".venv/bin/python -m pip --disable-pip-version-check install -q -c constraints.txt"
+    dev=$(.venv/bin/python -c '
+import tomllib
+print(*tomllib.load(open("pyproject.toml", "rb"))["dependency-groups"]["dev"])')
+    # torch by itself first: a build of the same version that is there already, for another kind of machine, stays.
+    # Then what builds the project, so that it is pinned like all the rest.
+    # shellcheck disable=SC2086 # lists of words
+    { $pip torch && $pip $dev && $pip --no-build-isolation -e .; } || fail "the packages could not be installed"
+    printf '%s\n' "$wanted" >.venv/setup-done
+    say ".venv is ready; the program is .venv/bin/wsss-geo"
+}
+
+setup_qgis() {
+    /usr/bin/python3 -c 'import osgeo.gdal, pytest, qgis.core' 2>/dev/null && command -v gdalinfo >/dev/null \
+        || need_packages qgis python3-qgis python3-gdal python3-pytest gdal-bin
+}
+
+case "${1:-engine}" in
+    engine) setup_engine ;;
+    qgis) setup_qgis ;;
+    *) say "unknown part $1: engine or qgis"; exit 2 ;;
+esac
