@@ -6,6 +6,7 @@ from __future__ import annotations
 from typing import Any
 
 from qgis.core import Qgis, QgsApplication, QgsRasterLayer, QgsSettings
+from qgis.PyQt import sip
 from qgis.PyQt.QtCore import QCoreApplication
 from qgis.PyQt.QtGui import QIcon
 from qgis.PyQt.QtWidgets import QFileDialog
@@ -51,7 +52,7 @@ class WsssGeoPlugin:
     def unload(self) -> None:
         """Take everything away again: dialogs, actions, algorithms, running workers."""
         stop_all()
-        for dialog in self._dialogs:
+        for dialog in self._open_dialogs():
             dialog.close()
             dialog.deleteLater()
         self._dialogs.clear()
@@ -89,8 +90,7 @@ class WsssGeoPlugin:
         if dialog is None:
             self._say(self.tr("The dialog cannot be opened; is the Processing plugin on?"), Qgis.MessageLevel.Warning)
             return
-        self._dialogs.append(dialog)
-        dialog.finished.connect(lambda _=0, d=dialog: self._dialogs.remove(d) if d in self._dialogs else None)
+        self._dialogs = [*self._open_dialogs(), dialog]
         dialog.show()
 
     def choose_engine(self) -> None:
@@ -109,6 +109,9 @@ class WsssGeoPlugin:
     def tr(self, text: str) -> str:
         """Return ``text`` in the user's language."""
         return QCoreApplication.translate("wsss_geo", text)
+
+    def _open_dialogs(self) -> list[Any]:
+        return [d for d in self._dialogs if not sip.isdeleted(d) and d.isVisible()]
 
     def _say(self, sentence: str, level: Any) -> None:
         self._iface.messageBar().pushMessage(MENU, sentence, level)

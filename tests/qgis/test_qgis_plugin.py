@@ -92,36 +92,28 @@ def test_without_an_engine_the_button_says_why(plugin, iface):
     assert "Choose Engine" in iface.bar.currentItem().text()
 
 
-def test_the_button_opens_the_dialog_with_layer_and_last_model(plugin, iface, raster, tmp_path, monkeypatch):
+def test_the_button_opens_the_dialog_with_layer_and_last_model(plugin, iface, raster, monkeypatch):
+    """With a stand-in for the dialog, which needs QGIS's window; tests/gui opens the real one."""
     import processing
     from qgis.core import QgsProject, QgsRasterLayer, QgsSettings
+    from qgis.PyQt.QtWidgets import QWidget
 
     opened = []
-
-    class Dialog:
-        class finished:
-            connect = staticmethod(lambda slot: None)
-
-        def show(self):
-            opened.append("shown")
-
-        def close(self):
-            opened.append("closed")
-
-        def deleteLater(self):
-            pass
-
+    module = importlib.import_module(type(plugin).__module__)
+    monkeypatch.setattr(module, "find_engine", lambda: None)
+    monkeypatch.setattr(processing, "createAlgorithmDialog", lambda *words: opened.append(words) or QWidget())
     iface.layer = QgsRasterLayer(raster(), "scene")
     QgsProject.instance().addMapLayer(iface.layer)
     QgsSettings().setValue("wsss_geo/last_model", "/models/m.safetensors")
-    module = importlib.import_module(type(plugin).__module__)
-    monkeypatch.setattr(module, "find_engine", lambda: None)
-    monkeypatch.setattr(processing, "createAlgorithmDialog", lambda *words: opened.append(words) or Dialog())
     iface.toolbar[0].trigger()
-    wanted = {"INPUT": iface.layer.id(), "MODEL": "/models/m.safetensors"}
-    assert opened == [("wsss_geo:segment", wanted), "shown"]
+    assert opened == [("wsss_geo:segment", {"INPUT": iface.layer.id(), "MODEL": "/models/m.safetensors"})]
+    (dialog,) = plugin._dialogs
+    assert dialog.isVisible()
+    dialog.close()
+    iface.toolbar[0].trigger()
+    (dialog,) = plugin._dialogs  # the closed one is forgotten
     plugin.unload()
-    assert opened[-1] == "closed"
+    assert not dialog.isVisible()
     QgsProject.instance().clear()
 
 
