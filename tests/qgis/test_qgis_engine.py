@@ -175,8 +175,9 @@ def test_cancel_of_a_long_run_within_a_second(run_as_task, real_engine, paramete
     big = parameters(INPUT=raster("big.tif", width=3000, height=3000), OVERLAP=0.5)
     outcome = run_as_task("segment", big, QgsProcessingContext(), feedback, QgsProject.instance(), cancel)
     assert cancelled, "ended before it could be cancelled"
-    # The engine tidies up before it goes; on a machine that is busy with other things that takes its time.
-    limit = 1.0 if os.getloadavg()[0] < os.cpu_count() else 6.0
+    # The engine tidies up before it goes, which takes its time where other programs keep the machine busy; at the
+    # latest it is killed after its grace.
+    limit = 1.0 if os.getloadavg()[0] < os.cpu_count() else 10.0
     assert time.monotonic() - cancelled[0] < limit
     assert outcome[1:] == ({}, [])
     assert not package("worker")._running
@@ -197,7 +198,7 @@ def qgis_process(tmp_path, tool, real_engine):
 
     def call(*words):
         return subprocess.run(
-            [program, *words], env=environment, capture_output=True, text=True, timeout=180, check=False, cwd=tmp_path
+            [program, *words], env=environment, capture_output=True, text=True, timeout=500, check=False, cwd=tmp_path
         )
 
     return call
