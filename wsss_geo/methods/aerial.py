@@ -17,8 +17,10 @@ Relatives: CoSA (ECCV 2024) for the teacher, OME (TGRS 2023) for data without ba
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from copy import deepcopy
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -30,6 +32,7 @@ from wsss_geo.nn.losses import multilabel_soft_margin
 from wsss_geo.nn.network import Network
 from wsss_geo.nn.schedule import ema_update
 from wsss_geo.nn.tensors import resize, resize_nearest
+from wsss_geo.tileset.photometry import LAND, Jitter
 
 
 @dataclass(frozen=True)
@@ -63,6 +66,7 @@ class Aerial(Method):
     terms = ("cls", "seg", "absent")
     settings_type = AerialSettings
     cam_from = "middle"
+    colours: ClassVar[Mapping[str, Jitter]] = {"image": LAND}
     settings: AerialSettings
 
     def __init__(self, network: Network, scheme: ClassScheme, settings: AerialSettings, steps: int) -> None:

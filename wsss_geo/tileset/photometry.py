@@ -40,6 +40,8 @@ class Jitter:
 
 #: Weak change for any band count: no hue, no grey, which would erase what tells land cover apart.
 WEAK = Jitter(brightness=0.2, contrast=0.2, gain=0.1, offset=0.03)
+#: For land cover from scratch: light and colour may change, texture may not, for it tells crops from meadows.
+LAND = Jitter(brightness=0.3, contrast=0.3, saturation=0.2, gain=0.12, offset=0.04)
 #: Stronger change that still keeps the order of hues.
 STRONG = Jitter(
     brightness=0.4, contrast=0.4, saturation=0.2, colour=0.8, gain=0.15, offset=0.05, blur=0.3, sigma=(0.1, 1.5)

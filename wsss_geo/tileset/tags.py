@@ -3,34 +3,19 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from wsss_geo.classes import ClassScheme
 from wsss_geo.errors import InputError
 from wsss_geo.progress import Progress
 from wsss_geo.tileset.cells import Source
+from wsss_geo.tileset.tag_table import RASTER_SUFFIXES, TagTable, find_rasters
+from wsss_geo.tileset.tags_csv import csv_tags
+from wsss_geo.tileset.tags_mask import mask_tags
+from wsss_geo.tileset.tags_vector import vector_tags
 
-RASTER_SUFFIXES = (".tif", ".tiff", ".jp2", ".vrt", ".png", ".jpg", ".jpeg")
 TABLE_SUFFIXES = (".csv", ".tsv", ".txt")
-
-
-@dataclass(frozen=True)
-class TagTable:
-    """Tags by tile.
-
-    ``tags`` maps a tile to the names of its classes; a tile that is not in it is untagged. ``masks`` maps a tile to
-    the mask raster of its source. ``given`` counts the tags of the source, ``unmatched`` names those that fit no tile
-    (the first few), ``missed`` counts them.
-    """
-
-    tags: Mapping[str, tuple[str, ...]]
-    masks: Mapping[str, Path] = field(default_factory=dict)
-    given: int = 0
-    missed: int = 0
-    unmatched: tuple[str, ...] = ()
-    expected: str = ""
 
 
 def read_tags(
@@ -83,24 +68,18 @@ def _reader(path: Path, sources: Sequence[Source]) -> _TagReader:
 def _csv(
     path: Path, sources: Sequence[Source], scheme: ClassScheme | None, attribute: str | None, area: float, _: Progress
 ) -> TagTable:
-    from wsss_geo.tileset.tags_csv import csv_tags
-
     return csv_tags(path, sources, names=scheme.names if scheme else None)
 
 
 def _vector(
     path: Path, sources: Sequence[Source], _: ClassScheme | None, attribute: str | None, area: float, report: Progress
 ) -> TagTable:
-    from wsss_geo.tileset.tags_vector import vector_tags
-
     return vector_tags(path, sources, attribute, area, report)
 
 
 def _masks(
     path: Path, sources: Sequence[Source], scheme: ClassScheme | None, _: str | None, area: float, report: Progress
 ) -> TagTable:
-    from wsss_geo.tileset.tags_mask import mask_tags
-
     if scheme is None:
         raise InputError(path, "a mask says nothing about the names of its values", "give them with --classes")
     return mask_tags(path, sources, scheme, area, report)
@@ -116,12 +95,6 @@ def any_masks(folder: Path, sources: Sequence[Source]) -> bool:
     """Whether ``folder`` holds rasters other than the sources themselves."""
     own = {s.path.resolve() for s in sources}
     return any(p.resolve() not in own for p in find_rasters(folder))
-
-
-def find_rasters(folder: Path) -> list[Path]:
-    """Rasters and images below ``folder``, sorted; hidden files are left out."""
-    found = (p for p in folder.rglob("*") if p.suffix.lower() in RASTER_SUFFIXES and not p.name.startswith("."))
-    return sorted(p for p in found if p.is_file())
 
 
 def folder_tags(folder: Path, sources: Sequence[Source]) -> TagTable:
@@ -180,11 +153,3 @@ def settle(table: TagTable, scheme: ClassScheme, origin: Path, scheme_origin: st
     if scheme.background == "explicit":
         return settled
     return {tile: names for tile, names in settled.items() if names}
-
-
-def merged(pairs: Iterable[tuple[str, Iterable[str]]]) -> dict[str, tuple[str, ...]]:
-    """Unite the class names given for the same tile."""
-    found: dict[str, set[str]] = {}
-    for tile, names in pairs:
-        found.setdefault(tile, set()).update(names)
-    return {tile: tuple(sorted(names)) for tile, names in found.items()}

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from wsss_geo.errors import InputError
 from wsss_geo.tileset.cells import Source
-from wsss_geo.tileset.tags import TagTable, merged
+from wsss_geo.tileset.tag_table import TagTable, merged
 
 _TAGS = ("tags", "tag", "labels", "label", "classes", "class")
 _PATHS = ("path", "file", "filename", "image")

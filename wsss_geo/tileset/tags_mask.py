@@ -13,7 +13,7 @@ from wsss_geo.classes import IGNORE, ClassScheme
 from wsss_geo.progress import Progress
 from wsss_geo.tileset.cells import Source
 from wsss_geo.tileset.masks import UNKNOWN, MaskReader
-from wsss_geo.tileset.tags import TagTable, find_rasters
+from wsss_geo.tileset.tag_table import TagTable, find_rasters
 
 #: A tile with more unlabelled pixels than this share stays untagged.
 MOST_UNLABELLED = 0.5

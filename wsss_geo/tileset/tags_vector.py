@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from wsss_geo.errors import InputError
 from wsss_geo.progress import Progress
 from wsss_geo.tileset.cells import Source
-from wsss_geo.tileset.tags import TagTable, merged
+from wsss_geo.tileset.tag_table import TagTable, merged
 from wsss_geo.tileset.tags_csv import split_tags
 
 _GUESSES = ("class", "class_name", "classname", "label", "name")

@@ -16,7 +16,7 @@ from wsss_geo.jobs import TileJob
 from wsss_geo.progress import Progress
 from wsss_geo.tileset.index import COLUMNS, INDEX_CRS
 from wsss_geo.tileset.splits import leaking, same_ground, scene_block, scene_ids, split_scenes
-from wsss_geo.tileset.tags import TagTable
+from wsss_geo.tileset.tag_table import TagTable
 from wsss_geo.tiling.footprints import footprints, outline
 from wsss_geo.tiling.gather import Scanned
 

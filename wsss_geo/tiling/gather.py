@@ -17,7 +17,7 @@ from wsss_geo.progress import Progress
 from wsss_geo.raster.reader import RasterReader
 from wsss_geo.tileset.cells import Source, source_names, tile_windows
 from wsss_geo.tileset.statistics import PER_TILE, SAMPLE, sample_pixels
-from wsss_geo.tileset.tags import RASTER_SUFFIXES, find_rasters
+from wsss_geo.tileset.tag_table import RASTER_SUFFIXES, find_rasters
 
 #: A tile with a smaller share of valid pixels than this is dropped.
 LEAST_VALID = 0.5

@@ -15,12 +15,13 @@ import numpy as np
 from wsss_geo.classes import ClassScheme, read_classes
 from wsss_geo.errors import InputError, UsageError
 from wsss_geo.jobs import SPLITS, TileJob, TileResult
-from wsss_geo.outputs import replacing
+from wsss_geo.outputs import check_output, replacing
 from wsss_geo.progress import Progress
 from wsss_geo.record import write_record
 from wsss_geo.tileset.index import TileSet, is_tileset, read_tileset, relative_path, write_tileset
 from wsss_geo.tileset.statistics import measure
-from wsss_geo.tileset.tags import TagTable, derive_classes, read_tags, settle
+from wsss_geo.tileset.tag_table import TagTable
+from wsss_geo.tileset.tags import derive_classes, read_tags, settle
 from wsss_geo.tiling.assemble import assemble
 from wsss_geo.tiling.gather import Gathered, gather, scan
 from wsss_geo.tiling.materialize import write_chips
@@ -91,8 +92,7 @@ def _checked_out(out: Path) -> Path:
         raise InputError(out, "is a folder with other things in it", "give the name of a new folder")
     if not out.parent.is_dir():
         raise InputError(out.parent, "output folder does not exist", "create it or choose another")
-    if not os.access(out.parent, os.W_OK | os.X_OK):
-        raise InputError(out.parent, "output folder cannot be written", "choose another")
+    check_output(out.with_name(f"{out.name}.json"))
     return out
 
 
