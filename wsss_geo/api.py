@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import importlib
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -54,7 +55,9 @@ def vectorize(mask: Any, *, report: Progress | None = None, **fields: Any) -> jo
 def build_job(command: str, given: Mapping[str, Any]) -> jobs.Job:
     """Build a job from field values, a recipe file among them. Raises UsageError and InputError."""
     recipe = given.get("recipe")
-    return jobs.from_json({**(read_recipe(recipe, given) if recipe else given), "command": command})
+    if isinstance(recipe, (str, os.PathLike)):
+        given = read_recipe(recipe, given)
+    return jobs.from_json({**given, "command": command})
 
 
 def read_recipe(path: Any, given: Mapping[str, Any]) -> dict[str, Any]:
@@ -65,14 +68,17 @@ def read_recipe(path: Any, given: Mapping[str, Any]) -> dict[str, Any]:
         fields = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         reason = " ".join(str(error).split())
-        raise InputError(path, f"recipe cannot be read ({reason})", "give a YAML file like those in training/recipes")
+        hint = "give a YAML file like those in training/recipes"
+        raise InputError(path, f"recipe cannot be read ({reason})", hint) from None
     known = {f.name for f in dataclasses.fields(jobs.TrainJob)}
     if not isinstance(fields, dict) or not set(fields) <= known:
         wrong = ", ".join(sorted(map(str, set(fields) - known))) if isinstance(fields, dict) else type(fields).__name__
         raise InputError(path, f"recipe holds what training does not know: {wrong}", "see training/recipes")
     merged = {**fields, **given}
     for name in jobs.MAPPING_OPTIONS:
-        merged[name] = {**(fields.get(name) or {}), **(given.get(name) or {})}
+        parts = [part for part in (fields.get(name), given.get(name)) if part]
+        if all(isinstance(part, Mapping) for part in parts):  # what is none is refused where the job is built
+            merged[name] = {k: v for part in parts for k, v in part.items()}
     return merged
 
 

@@ -53,7 +53,12 @@ def _parameter(f: dataclasses.Field[Any]) -> click.Parameter:
     rule, name = f.metadata, f.name
     kind = rule["kind"]
     if rule["positional"]:
-        return click.Argument([name], nargs=-1 if kind == "paths" else 1, required=True, metavar=name.upper() + ("..." if kind == "paths" else ""))
+        return click.Argument(
+            [name],
+            nargs=-1 if kind == "paths" else 1,
+            required=True,
+            metavar=name.upper() + ("..." if kind == "paths" else ""),
+        )
     if kind == "mapping":
         return click.Option([jobs.MAPPING_OPTIONS[name], name], type=Assignment(), multiple=True, help=rule["help"])
     text = rule["help"]
@@ -72,7 +77,9 @@ def _parameter(f: dataclasses.Field[Any]) -> click.Parameter:
     }
     if kind == "flag":
         return click.Option([declared, name], default=None, help=text, is_flag=True)
-    return click.Option([declared, name], type=types.get(kind, click.STRING), default=None, required=required, help=text)
+    return click.Option(
+        [declared, name], type=types.get(kind, click.STRING), default=None, required=required, help=text
+    )
 
 
 def _speaking(work: Callable[[Progress], Any], progress: str, debug: bool) -> None:
@@ -124,7 +131,9 @@ def _job_command(kind: type[jobs.Job]) -> click.Command:
         _speaking(work, progress, debug)
 
     parameters = [_parameter(f) for f in dataclasses.fields(kind)]  # type: ignore[arg-type]
-    return click.Command(kind.command, params=parameters + list(_COMMON), callback=call, help=kind.__doc__, context_settings=_CONTEXT)
+    return click.Command(
+        kind.command, params=parameters + list(_COMMON), callback=call, help=kind.__doc__, context_settings=_CONTEXT
+    )
 
 
 @click.group(context_settings=_CONTEXT)

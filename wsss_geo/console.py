@@ -30,7 +30,7 @@ def claim_stdout() -> TextIO:
 
 def run_guarded(work: Callable[[], Any], report: Progress, *, debug: bool = False) -> int:
     """Call ``work``, tell ``report`` of its failure in one sentence, return the exit code."""
-    _cancel_on_signals()
+    _cancel_on_signals(report)
     _quieten(debug)
     try:
         work()
@@ -52,16 +52,19 @@ def as_known(error: Exception) -> WsssGeoError:
         return EnvironmentFault(f"out of memory ({reason})", "lower --batch-size or close other programs")
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
         return EnvironmentFault(f"no space left on the disk ({reason})", "free some space and run again")
+    if isinstance(error, OSError) and error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+        return EnvironmentFault(f"no permission ({reason})", "choose another place or change its permissions")
     if isinstance(error, ImportError):
         return EnvironmentFault(f"a package is missing or broken ({reason})", "run `wsss-geo doctor`")
     return WsssGeoError(f"unexpected {type(error).__name__}: {reason}", "run again with --debug and report it")
 
 
-def _cancel_on_signals() -> None:
+def _cancel_on_signals(report: Progress) -> None:
     def cancel(number: int, frame: Any) -> None:
         # A second signal must not interrupt the clean-up of the first.
         for known in (signal.SIGINT, signal.SIGTERM):
             signal.signal(known, signal.SIG_IGN)
+        report.cancelled = True  # an exception raised inside a callback of compiled code is lost; the next step tells
         raise Cancelled
 
     for number in (signal.SIGINT, signal.SIGTERM):

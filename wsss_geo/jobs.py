@@ -7,7 +7,9 @@ validation, command-line options and QGIS parameters all derive. ``to_json``/``f
 from __future__ import annotations
 
 import dataclasses
+import json
 import math
+import os
 import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
@@ -24,6 +26,7 @@ SPLITS = ("train", "val", "test")
 MAPPING_OPTIONS = {"settings": "--set", "backbone_args": "--backbone-arg"}
 
 _REQUIRED = object()
+_LARGEST = 1e18
 
 
 def _setting(
@@ -81,22 +84,33 @@ class Job:
     def command_line(self) -> str:
         """Return the shell command that runs this job."""
         words = ["wsss-geo", self.command]
+        overruled = getattr(self, "recipe", None) is not None  # then even a default value may differ from the recipe's
         for f in fields(self):  # type: ignore[arg-type]
             value, kind = getattr(self, f.name), f.metadata["kind"]
             option = "--" + f.name.replace("_", "-")
             if f.metadata["positional"]:
                 words += [str(v) for v in (value if isinstance(value, tuple) else (value,))]
-            elif value is None or (f.default is not dataclasses.MISSING and value == f.default):
+            elif value is None or (not overruled and f.default is not dataclasses.MISSING and value == f.default):
                 continue
             elif kind == "flag":
                 words.append(option if value else "--no-" + option[2:])
             elif kind == "mapping":
-                words += [w for k, v in value.items() for w in (MAPPING_OPTIONS[f.name], f"{k}={v}")]
+                words += [w for k, v in value.items() for w in (MAPPING_OPTIONS[f.name], f"{k}={_assigned(v)}")]
             elif isinstance(value, tuple):
                 words += [option, ",".join(str(v) for v in value)]
             else:
                 words += [option, str(value)]
         return shlex.join(words)
+
+
+def _assigned(value: Any) -> str:
+    """Write a value as ``name=value`` options read it: as JSON, a text bare unless it would be taken for JSON."""
+    if isinstance(value, str):
+        try:
+            json.loads(value)
+        except ValueError:
+            return value
+    return json.dumps(value)
 
 
 def _checked(name: str, value: Any, rule: Mapping[str, Any]) -> Any:
@@ -126,16 +140,25 @@ def _checked(name: str, value: Any, rule: Mapping[str, Any]) -> Any:
         return _checked_number(name, value, rule)
     if hasattr(value, "__fspath__"):
         value = value.__fspath__()
-    if not isinstance(value, str) or not value or "\0" in value:
+    if not isinstance(value, str) or not value or "\0" in value or not _encodable(value):
         raise UsageError(f"{name}: {value!r} is not a {kind}", "give a text that is not empty")
     if kind == "choice" and value not in rule["choices"]:
         raise UsageError(f"{name}: {value!r} is unknown", f"choose one of {', '.join(rule['choices'])}")
     return value
 
 
+def _encodable(text: str) -> bool:
+    try:
+        os.fsencode(text)
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def _checked_number(name: str, value: Any, rule: Mapping[str, Any]) -> Any:
     whole = rule["kind"] == "int"
-    wrong = isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value)
+    wrong = isinstance(value, bool) or not isinstance(value, (int, float))
+    wrong = wrong or (isinstance(value, float) and not math.isfinite(value)) or abs(value) > _LARGEST
     if wrong or (whole and int(value) != value):
         raise UsageError(f"{name}: {value!r} is not a {'whole number' if whole else 'number'}", "give a number")
     low, high = rule["low"], rule["high"]
@@ -178,7 +201,7 @@ class TileJob(Job):
     def check(self) -> None:
         """Shares must leave something to train on."""
         if self.val + self.test >= 1:
-            raise UsageError(f"tile.val + tile.test = {self.val + self.test:g} leaves nothing to train on", "lower them")
+            raise UsageError(f"tile.val + tile.test = {self.val + self.test:g} leave nothing to train on", "lower one")
 
 
 @dataclass(frozen=True)
@@ -197,8 +220,12 @@ class TrainJob(Job):
     weights: Optional[str] = _setting(None, "path", "Start from the backbone weights in this file")
     steps: int = _setting(4000, "int", "Training steps", low=1)
     batch_size: int = _setting(16, "int", "Tiles a step", low=1)
-    crop: Optional[int] = _setting(None, "int", "Side of the training view in pixels; that of the tile or mosaic unless given", low=8)
-    mosaic: int = _setting(1, "int", "Tiles along the side of a training view: neighbours seen together", low=1, high=16)
+    crop: Optional[int] = _setting(
+        None, "int", "Side of the training view in pixels; that of the tile or mosaic unless given", low=8
+    )
+    mosaic: int = _setting(
+        1, "int", "Tiles along the side of a training view: neighbours seen together", low=1, high=16
+    )
     learning_rate: Optional[float] = _setting(None, "float", "Learning rate of the backbone", low=0.0)
     settings: Mapping[str, Any] = _setting({}, "mapping", "Settings of the method, name=value")
     precision: str = _setting("auto", "choice", "Arithmetic", choices=("auto", "float32", "bfloat16"), advanced=True)
@@ -292,9 +319,10 @@ def from_json(data: Any) -> Job:
     """Build the job that ``to_json`` wrote. Raises UsageError that names the field at fault."""
     if not isinstance(data, Mapping):
         raise UsageError("a job must be a JSON object", 'write {"command": "predict", ...}')
-    job = _JOBS.get(data.get("command"))  # type: ignore[arg-type]
+    command = data.get("command")
+    job = _JOBS.get(command) if isinstance(command, str) else None
     if job is None:
-        raise UsageError(f"job command {data.get('command')!r} is unknown", f"use one of {', '.join(_JOBS)}")
+        raise UsageError(f"job command {command!r} is unknown", f"use one of {', '.join(_JOBS)}")
     known = {f.name for f in fields(job)}
     given = {k: v for k, v in data.items() if k != "command"}
     unknown = sorted(str(k) for k in given if k not in known)
@@ -315,7 +343,7 @@ class Result:
 
     def to_json(self) -> dict[str, Any]:
         """Return a plain dictionary."""
-        return dataclasses.asdict(self)  # type: ignore[call-overload, no-any-return]
+        return dataclasses.asdict(self)  # type: ignore[call-overload]
 
 
 @dataclass(frozen=True)

@@ -7,9 +7,16 @@ import time
 from collections.abc import Mapping
 from typing import Any, TextIO
 
+from .errors import Cancelled
+
 
 class Progress:
-    """Receives what a run has to say. This base keeps silent; subclasses override ``emit``."""
+    """Receives what a run has to say. This base keeps silent; subclasses override ``emit``.
+
+    Setting ``cancelled`` stops the run at its next step: ``step`` then raises Cancelled.
+    """
+
+    cancelled = False
 
     def __init__(self) -> None:
         self._started = time.monotonic()
@@ -21,6 +28,8 @@ class Progress:
 
     def step(self, done: float, total: float, note: str = "", stage: str = "") -> None:
         """Report ``done`` of ``total`` units of the current ``stage``; the time left is estimated from its pace."""
+        if self.cancelled:
+            raise Cancelled
         now = time.monotonic()
         if stage != self._stage or done < self._first:
             self._stage, self._started, self._first = stage, now, done

@@ -21,8 +21,9 @@ def read_job_file(path: str) -> dict[str, Any]:
     """Read the JSON of a job file. Raises InputError."""
     try:
         data = json.loads(Path(path).read_text(encoding="utf-8-sig"))
-    except (OSError, ValueError) as error:
-        raise InputError(path, f"job file cannot be read ({error})", "give a JSON file with a job") from None
+    except (OSError, ValueError, RecursionError) as error:
+        reason = " ".join(str(error).split())
+        raise InputError(path, f"job file cannot be read ({reason})", "give a JSON file with a job") from None
     if not isinstance(data, dict):
         raise InputError(path, "job file holds no JSON object", 'write {"command": "predict", ...}')
     return data

@@ -172,7 +172,7 @@ def _open(path: Path, *, weights: bool) -> tuple[ModelCard, dict[str, Tensor]]:
         if version == FORMAT:
             return ModelCard.from_json(data), tensors
         problem = f"format {version!r}"
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, RecursionError) as error:
         problem = f"{type(error).__name__} {error}"
     if isinstance(version, int) and version > FORMAT:
         raise ModelError(path, f"is of format {version}, this program reads up to {FORMAT}", "update wsss-geo")
