@@ -221,3 +221,47 @@ def test_qgis_process_takes_the_zip_and_segments(qgis_process, parameters, tmp_p
     assert failed.returncode != 0
     assert "broken.safetensors" in failed.stdout + failed.stderr
     assert "Traceback" not in failed.stdout + failed.stderr
+
+
+def test_from_a_layer_of_tags_to_a_scored_mask(qgis_run, real_engine, raster, tmp_path):
+    """All that can be done in QGIS without a line of code: tags, tiles, training, segmentation, scores."""
+    from osgeo import gdal
+    from qgis.core import QgsFeature, QgsGeometry, QgsProject, QgsRectangle, QgsSettings, QgsVectorLayer
+
+    scene = raster("big.tif", width=256, height=256)
+    layer = QgsVectorLayer("Polygon?crs=EPSG:32632&field=kind:string(20)", "tags", "memory")
+    for kind, west in (("water", 500_000), ("field", 500_128)):
+        feature = QgsFeature(layer.fields())
+        feature.setAttribute("kind", kind)
+        feature.setGeometry(QgsGeometry.fromRect(QgsRectangle(west, 5_000_000 - 256, west + 128, 5_000_000)))
+        layer.dataProvider().addFeature(feature)
+    QgsProject.instance().addMapLayer(layer)
+    tiles, _, _ = qgis_run(
+        "tile",
+        {"INPUT": [scene], "TAG_LAYER": layer.id(), "FIELD": "kind", "SIZE": 64, "VAL": 0.25, "SCENE_BLOCK": 64,
+         "OUTPUT": str(tmp_path / "tiles"), "REPORT": str(tmp_path / "tiles.html")},
+    )  # fmt: skip
+    QgsProject.instance().removeMapLayer(layer.id())
+    assert tiles["TILES"] == tiles["TAGGED"] == 16
+    assert json.loads(tiles["COUNTS"]) == {"water": 8, "field": 8}
+    trained, _, _ = qgis_run(
+        "train",
+        {"INPUT": tiles["OUTPUT"], "OUTPUT": str(tmp_path / "run"), "METHOD": "toco", "STEPS": 2, "BATCH_SIZE": 2,
+         "BACKBONE": "vit_tiny_patch16_224", "BACKBONE_ARGS": "patch_size=8, depth=2, embed_dim=32, num_heads=1",
+         "SETTINGS": "decoder_width=16", "DEVICE": "cpu", "REPORT": str(tmp_path / "run.html")},
+    )  # fmt: skip
+    assert Path(trained["MODEL"]).is_file()
+    assert QgsSettings().value("wsss_geo/last_model") == trained["MODEL"]
+    mask, _, _ = qgis_run(
+        "segment",
+        {"INPUT": scene, "MODEL": trained["MODEL"], "DEVICE": "cpu", "OUTPUT": str(tmp_path / "mask.tif")},
+    )
+    assert set(json.loads(mask["AREAS"])) == {"water", "field"}
+    scores, _, _ = qgis_run(
+        "evaluate",
+        {"PREDICTION": mask["OUTPUT"], "REFERENCE": mask["OUTPUT"], "REPORT": str(tmp_path / "scores.html")},
+    )
+    assert scores["ACCURACY"] == scores["MIOU"] == 1.0
+    pixels = gdal.Open(mask["OUTPUT"]).ReadAsArray()
+    assert pixels.shape == (256, 256)
+    assert "100.0 %" in (tmp_path / "scores.html").read_text("utf-8")
