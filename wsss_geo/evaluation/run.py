@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import os
@@ -43,9 +44,21 @@ def run(job: EvaluateJob, report: Progress) -> EvaluateResult:
     """
     if job.with_tags and not job.tiles:
         raise UsageError("evaluate.with_tags: only tiles have tags", "leave it out, or give --tiles")
-    out = None if job.out is None else check_output_folder(os.path.abspath(job.out))
-    if out is not None:
-        check_output(_record(out))
+    if job.out is None:
+        return _evaluate(job, None, report)
+    fresh = not os.path.exists(job.out)
+    out = check_output_folder(os.path.abspath(job.out))
+    check_output(_record(out))
+    try:
+        return _evaluate(job, out, report)
+    except BaseException:
+        if fresh:
+            with contextlib.suppress(OSError):  # figures that were finished stay
+                out.rmdir()
+        raise
+
+
+def _evaluate(job: EvaluateJob, out: Path | None, report: Progress) -> EvaluateResult:
     started = time.monotonic()
     if job.tiles:
         found, panels, scheme = score_tiles(job, report)

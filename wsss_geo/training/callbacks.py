@@ -117,6 +117,10 @@ class Checkpoints(lightning.Callback):
             if trainer.is_global_zero:
                 self.save(self.best_scores)
         part = self.folder / f"{RESUME}.part"
-        trainer.save_checkpoint(part)
-        if trainer.is_global_zero:
-            os.replace(part, self.folder / RESUME)
+        try:
+            trainer.save_checkpoint(part)
+            if trainer.is_global_zero:
+                os.replace(part, self.folder / RESUME)
+        except BaseException:
+            part.unlink(missing_ok=True)
+            raise

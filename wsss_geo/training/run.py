@@ -42,7 +42,7 @@ def run(job: TrainJob, report: Progress) -> TrainResult:
     Raises InputError for tiles that cannot be learned from and UsageError for settings that do not fit.
     """
     tileset = read_tileset(job.tiles)
-    folder = check_output_folder(job.out)
+    folder = Path(job.out)
     if done := _finished(folder, job):
         report.info(f"{folder}: this training is finished already")
         return done
@@ -59,6 +59,7 @@ def run(job: TrainJob, report: Progress) -> TrainResult:
     card = make_card(job, tileset, rows, settings, size)
     method = make_method(job, card, settings)
     module = TagTraining(method, size, job.seed)
+    folder = check_output_folder(job.out)  # not before all is checked: a refused job leaves no folder behind
     _claim(folder, job, card)
     resume = folder / RESUME if (folder / RESUME).is_file() else None
     started = time.monotonic()
