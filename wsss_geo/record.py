@@ -48,7 +48,12 @@ def file_hash(path: Path | str) -> str:
 
 
 def write_record(
-    path: Path | str, job: Job, result: Result, inputs: list[str], seconds: Mapping[str, float], model: str | None = None
+    path: Path | str,
+    job: Job,
+    result: Result,
+    inputs: list[str],
+    seconds: Mapping[str, float],
+    model: str | None = None,
 ) -> None:
     """Write the record of a finished run to ``path``; ``seconds`` are the timings by stage."""
     record = {

@@ -26,17 +26,17 @@ def compare(
     thinned out, for the picture, and classes for its colours. Memory: one strip of rows and the picture, whatever the
     size of the rasters. Raises InputError where nothing can be compared.
     """
-    assert job.reference is not None
+    wanted = str(job.reference)
     prediction = MaskRaster(mask)
     try:
-        reference = open_reference(job.reference, job.field, prediction.grid, report)
+        reference = open_reference(wanted, job.field, prediction.grid, report)
         try:
             pairs, given, predicted = _count(reference, prediction, report)
         finally:
             reference.close()
     finally:
         prediction.close()
-    names, meant = _names(pairs, prediction, reference, scheme, class_file(job.classes), job.reference)
+    names, meant = _names(pairs, prediction, reference, scheme, class_file(job.classes), wanted)
     found = tally(pairs, meant, names)
     _check_overlap(found, pairs, job.reference, mask, names)
     place = {name: i for i, name in enumerate(found.classes)}

@@ -71,15 +71,14 @@ def _score_raster(job: EvaluateJob, out: Path | None, report: Progress) -> tuple
     if job.prediction:
         found, panel, scheme = compare(job.prediction, job, class_file(job.classes), report)
         return found, [panel], scheme
-    assert job.raster is not None
-    assert job.model is not None
-    classes = read_card(job.model).classes
+    raster, model = str(job.raster), str(job.model)
+    classes = read_card(model).classes
     folder = Path(tempfile.mkdtemp(prefix="wsss-geo.", suffix=".part", dir=out))
     try:
         mask = folder / "prediction.tif"
         wanted = PredictJob(
-            rasters=(job.raster,),
-            model=job.model,
+            rasters=(raster,),
+            model=model,
             out=str(mask),
             scores=job.scores,
             device=job.device,
@@ -89,7 +88,7 @@ def _score_raster(job: EvaluateJob, out: Path | None, report: Progress) -> tuple
         found, panel, scheme = compare(str(mask), job, classes, report)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-    image = _thumbnail(job.raster, panel.reference.shape)
+    image = _thumbnail(raster, panel.reference.shape)
     return found, [dataclasses.replace(panel, image=image)], scheme
 
 

@@ -35,14 +35,13 @@ def score_tiles(job: EvaluateJob, report: Progress) -> tuple[Tally, list[Panel],
     ``job.with_tags`` lets only the tagged classes of a tile and the background compete. Also returns some tiles for
     the picture and the classes of the model. Memory: one batch. Raises InputError, ModelError.
     """
-    assert job.model is not None
-    assert job.tiles is not None
-    tileset = read_tileset(job.tiles)
+    path = str(job.model)
+    tileset = read_tileset(str(job.tiles))
     rows = _rows(job, tileset, report)
     device = choose_device(job.device)
-    model = load_model(job.model, device)
+    model = load_model(path, device)
     scheme = model.card.classes
-    _check_fit(job.model, model, tileset, report)
+    _check_fit(path, model, tileset, report)
     tileset = dataclasses.replace(tileset, normalisation=model.card.normalisation)
     data = TileDataset(tileset, rows, with_masks=True, cache_bytes=0)
     columns = [tileset.scheme.taggable.index(n) if n in tileset.scheme.taggable else -1 for n in scheme.names]

@@ -140,7 +140,8 @@ def _run(
     def write(found: FinishedBand) -> None:
         content = form.pack(found)
         arrays = form.unpack(found.band, content)
-        assert arrays is not None
+        if arrays is None:
+            raise RuntimeError(f"band {found.band.index} does not survive packing")
         products.write(found.band, arrays)
         work.save(found.band.index, content, count(found, scene.info.grid))
 

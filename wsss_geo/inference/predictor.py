@@ -81,12 +81,9 @@ class Predictor:
     @torch.inference_mode()
     def _run(self, pixels: NDArray[Any], valid: NDArray[np.bool_] | None) -> NDArray[np.uint16]:
         image = self._image(pixels, valid)
-        total: Tensor | None = None
-        for flip in self._flips:
-            maps = self._maps(image.flip(flip) if flip else image)
-            maps = maps.flip(flip) if flip else maps
-            total = maps if total is None else total + maps
-        assert total is not None
+        total = self._maps(image)
+        for flip in self._flips[1:]:
+            total += self._maps(image.flip(flip)).flip(flip)
         count = len(self._flips)
         mean = (total + count // 2).div(count, rounding_mode="floor") if count > 1 else total
         return mean.permute(0, 2, 3, 1).cpu().numpy().astype(np.uint16)

@@ -113,8 +113,8 @@ class ToCo(Method):
 
     def _class_token_contrast(self, batch: Batch, tokens: Tokens, aux_cam: Tensor) -> Tensor:
         s = self.settings
-        assert batch.local is not None
-        assert batch.second is not None
+        if batch.local is None or batch.second is None:
+            raise ValueError(f"{self.name} needs the views {', '.join(sorted(self.needs))}")
         crops = self._local_crops(batch, aux_cam)
         views = crops.cut(batch.local)
         count = views.shape[1]

@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor
 
 from wsss_geo.classes import ClassScheme
@@ -127,7 +127,8 @@ def save_model(path: Path | str, network: Network, card: ModelCard, dtype: torch
     """Write the network's weights as ``dtype`` with the card in the header, whole or not at all."""
     weights = {name: value.detach().to("cpu", dtype).contiguous() for name, value in network.state_dict().items()}
     with replacing(path) as part:
-        save_file(weights, part, metadata={_KEY: json.dumps(card.to_json())})
+        # Not save_file: what that writes only its owner may read.
+        part.write_bytes(save(weights, metadata={_KEY: json.dumps(card.to_json())}))
 
 
 def read_card(path: Path | str) -> ModelCard:

@@ -81,23 +81,36 @@ class Network(nn.Module):
         logits: Tensor = self.decoder(self.encode(image01).final)
         return logits
 
-    @torch.inference_mode()
     def predict(self, image01: Tensor, scores: str = "decoder", with_cam: bool = False) -> tuple[Tensor, Tensor | None]:
         """Class probabilities [B, C, h, w] and, on request, activations in 0..1 [B, K, h, w], both float32.
 
-        ``scores``: ``decoder`` is its softmax; ``cam`` the activations of the taggable classes, where the cold channel
-        gets what the strongest one leaves, divided by their sum; ``both`` the mean of the two.
+        As ``predict_with_cam``; classifiers that are not asked for do not run.
         """
-        tokens = self.encode(image01)
-        activations = torch.sigmoid(self.cam_logits(tokens).float()) if with_cam or scores != "decoder" else None
-        found = []
-        if scores in ("decoder", "both"):
-            found.append(torch.softmax(self.decoder(tokens.final).float(), dim=1))
-        if scores in ("cam", "both") and activations is not None:
-            found.append(self._as_probabilities(activations))
-        if not found:
+        probabilities, activations = self._predict(image01, scores, with_cam)
+        return probabilities, activations if with_cam else None
+
+    def predict_with_cam(self, image01: Tensor, scores: str = "decoder") -> tuple[Tensor, Tensor]:
+        """Class probabilities [B, C, h, w] and activations in 0..1 [B, K, h, w], both float32, without gradient.
+
+        ``scores``: ``decoder`` is its softmax; ``cam`` the activations of the taggable classes, where the cold channel
+        gets what the strongest one leaves, divided by their sum; ``both`` the mean of the two. Raises ValueError for
+        other ``scores``.
+        """
+        return self._predict(image01, scores, True)
+
+    @torch.inference_mode()
+    def _predict(self, image01: Tensor, scores: str, with_cam: bool) -> tuple[Tensor, Tensor]:
+        if scores not in ("decoder", "cam", "both"):
             raise ValueError(f"scores {scores!r} is none of decoder, cam, both")
-        return torch.stack(found).mean(dim=0), activations if with_cam else None
+        tokens = self.encode(image01)
+        need_cam = with_cam or scores != "decoder"
+        activations = torch.sigmoid(self.cam_logits(tokens).float()) if need_cam else tokens.final[:, :0]
+        found = []
+        if scores != "cam":
+            found.append(torch.softmax(self.decoder(tokens.final).float(), dim=1))
+        if scores != "decoder":
+            found.append(self._as_probabilities(activations))
+        return torch.stack(found).mean(dim=0), activations
 
     def cam_logits(self, tokens: Tokens) -> Tensor:
         """The class activation maps that prediction shows, by ``cam_from`` of the tokens [B, K, h, w]."""

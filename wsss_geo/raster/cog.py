@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import html
 import json
 import os
 import shutil
@@ -11,7 +12,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any
-from xml.sax.saxutils import escape
 
 import numpy as np
 import rasterio
@@ -196,7 +196,8 @@ def _to_cog(source: Path, target: Path, overviews: str) -> None:
 
 def _category_names(classes: ClassScheme) -> str:
     names = {c.id: c.name for c in classes.classes}
-    listed = "".join(f"      <Category>{escape(names.get(i, ''))}</Category>\n" for i in range(max(names) + 1))
+    texts = (html.escape(names.get(i, ""), quote=False) for i in range(max(names) + 1))
+    listed = "".join(f"      <Category>{text}</Category>\n" for text in texts)
     return (
         '<PAMDataset>\n  <PAMRasterBand band="1">\n    <CategoryNames>\n'
         f"{listed}    </CategoryNames>\n  </PAMRasterBand>\n</PAMDataset>\n"

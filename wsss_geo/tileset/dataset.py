@@ -113,9 +113,7 @@ class TileDataset(Dataset[dict[str, Any]]):
         kept = self._kept_masks.get(index)
         if kept is None:
             source = self._reader(self._sources[index])
-            path = self._masks[index]
-            assert path is not None
-            reader = self._mask_reader(path, source.height, source.width)
+            reader = self._mask_reader(str(self._masks[index]), source.height, source.width)
             kept = reader.positions(self._window(index)).astype(np.uint8)
             if self._fits(kept.nbytes):
                 self._kept_masks[index] = kept

@@ -79,7 +79,8 @@ def assemble(
     for part, share in (("val", job.val), ("test", job.test)):
         if share > 0 and not (tiles["split"] == part).any():
             report.warn(f"too few scenes to hold any out for {part}; add rasters or use a smaller --scene-block")
-    assert int(tiles.groupby("scene_id")["split"].nunique().max()) == 1, "a scene is in two splits"
+    if int(tiles.groupby("scene_id")["split"].nunique().max()) != 1:
+        raise RuntimeError("a scene is in two splits")  # never by construction; scores would be worthless
     return tiles[list(COLUMNS)]
 
 

@@ -23,7 +23,7 @@ class TagTraining(lightning.LightningModule):
         self.method = method
         self.size = size
         self.seed = seed
-        self.tag_scores: TagScores | None = None
+        self.tag_scores = TagScores(method.product)
         self.latest: dict[str, float] = {}
         """Weighted loss terms of the last step."""
         self.validated: dict[str, float] = {}
@@ -51,12 +51,10 @@ class TagTraining(lightning.LightningModule):
 
     def validation_step(self, items: Mapping[str, Any], index: int) -> None:
         """Count one batch of whole tiles."""
-        assert self.tag_scores is not None
         self.tag_scores.add(items["image01"], items["valid"], items["tags"])
 
     def on_validation_epoch_end(self) -> None:
         """Log the scores."""
-        assert self.tag_scores is not None
         self.validated = self.tag_scores.result()
         self.log_dict({f"val/{k}": v for k, v in self.validated.items()}, sync_dist=True)
 

@@ -25,8 +25,7 @@ def write_preview(path: Path, network: Network, scheme: ClassScheme, image01: Te
     The activation of a pixel is shown in the colour of its strongest class, as bright as it is strong. The pseudo
     label is the strongest tagged class.
     """
-    probabilities, cam = network.predict(image01, "decoder", with_cam=True)
-    assert cam is not None
+    probabilities, cam = network.predict_with_cam(image01)
     present = (tags > 0.5)[:, :, None, None]
     colours = np.array([c.rgb for c in scheme.classes], np.uint8)
     taggable = np.array([scheme.by_name(n).rgb for n in scheme.taggable], np.uint8)

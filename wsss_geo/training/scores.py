@@ -27,8 +27,7 @@ class TagScores:
 
     def add(self, image01: Tensor, valid: Tensor, tags: Tensor) -> None:
         """Count B scenes: images [B,N,H,W] in 0..1, validity bool [B,H,W], tags [B,K]."""
-        probabilities, cam = self.network.predict(image01, "decoder", with_cam=True)
-        assert cam is not None
+        probabilities, cam = self.network.predict_with_cam(image01)
         usable = resize(valid[:, None].float(), (probabilities.shape[-2], probabilities.shape[-1]))[:, 0] > 0.5
         label = probabilities.argmax(dim=1)
         total = usable.flatten(1).sum(1).clamp(min=1)

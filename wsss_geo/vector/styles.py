@@ -5,7 +5,7 @@ QGIS 3.22 and later read them; each class is one category or rule, in the order 
 
 from __future__ import annotations
 
-from xml.etree import ElementTree as Xml
+from xml.etree import ElementTree as Xml  # nosec B405: writes only
 
 from wsss_geo.classes import ClassScheme, LandCoverClass
 
