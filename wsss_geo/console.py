@@ -12,7 +12,7 @@ import warnings
 from collections.abc import Callable, Mapping
 from typing import Any, TextIO
 
-from wsss_geo.errors import EXIT_DONE, Cancelled, EnvironmentFault, WsssGeoError
+from wsss_geo.errors import EXIT_CANCELLED, EXIT_DONE, Cancelled, EnvironmentFault, WsssGeoError
 from wsss_geo.progress import Progress
 
 
@@ -34,6 +34,8 @@ def run_guarded(work: Callable[[], Any], report: Progress, *, debug: bool = Fals
     _quieten(debug)
     try:
         work()
+    except BrokenPipeError:
+        return EXIT_CANCELLED  # nobody listens any more, as when QGIS was closed
     except Exception as error:  # noqa: BLE001 - the last line of defence: a user never meets a traceback unasked
         if debug:
             traceback.print_exc()
