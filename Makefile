@@ -16,14 +16,14 @@ demo: setup ## Map the sample landscape into demo/: mask, polygons, scores, pict
 
 test: setup ## Run all tests, those in QGIS too (installs Debian's QGIS if it is missing)
 	@tools/setup.sh qgis
-	@tools/test.sh engine qgis
+	@tools/test.sh
 
 test-engine: setup ## Run the tests that need no QGIS
 	@tools/test.sh engine
 
 test-qgis: setup ## Run the tests of the plugin in the system's QGIS
 	@tools/setup.sh qgis
-	@tools/test.sh qgis
+	@tools/test.sh gui qgis
 
 lint: setup ## Check style with ruff
 	$(PYTHON_BIN) -m ruff check .

@@ -77,8 +77,9 @@ print(*tomllib.load(open("pyproject.toml", "rb"))["dependency-groups"]["dev"])')
 }
 
 setup_qgis() {
-    /usr/bin/python3 -c 'import osgeo.gdal, pytest, qgis.core' 2>/dev/null && command -v gdalinfo >/dev/null \
-        || need_packages qgis python3-qgis python3-gdal python3-pytest gdal-bin
+    /usr/bin/python3 -c 'import osgeo.gdal, pytest, qgis.core' 2>/dev/null \
+        && command -v gdalinfo >/dev/null && command -v Xvfb >/dev/null \
+        || need_packages qgis python3-qgis python3-gdal python3-pytest gdal-bin xvfb
 }
 
 case "${1:-engine}" in
