@@ -38,7 +38,7 @@ def compare(
         prediction.close()
     names, meant = _names(pairs, prediction, reference, scheme, class_file(job.classes), wanted)
     found = tally(pairs, meant, names)
-    _check_overlap(found, pairs, job.reference, mask, names)
+    _check_overlap(found, pairs, wanted, mask, names)
     place = {name: i for i, name in enumerate(found.classes)}
     colours = scheme or prediction.scheme or getattr(reference, "scheme", None)
     colours = colours or ClassScheme.from_names(list(found.classes))
