@@ -21,6 +21,8 @@ _INK, _FAINT, _PAPER, _NODATA = "#1a202c", "#5a6577", "#ffffff", 0.93
 _SIDE = 820
 """Longest side of a panel in pixels."""
 _DPI = 110
+_WIDTH, _HEIGHT = 16.4, 13.3
+"""Of the picture in inches."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +40,7 @@ def write_overview(path: Path, scene: SceneFiles, classes: ClassScheme, scores: 
 
     Rasters are read at the size they are shown at, so their own size does not matter.
     """
-    figure = Figure(figsize=(16.4, 12.9), dpi=_DPI, facecolor=_PAPER)
+    figure = Figure(figsize=(_WIDTH, _HEIGHT), dpi=_DPI, facecolor=_PAPER)
     # In inches, from the top left: two by two panels, the legend on the right.
     side, gap, left, top = 6.05, 0.42, 0.3, 0.5
     shown = _panels(scene, classes)
@@ -49,15 +51,15 @@ def write_overview(path: Path, scene: SceneFiles, classes: ClassScheme, scores: 
         axes.set_axis_off()
         axes.set_title(name, loc="left", fontsize=13, color=_INK, pad=7, fontweight="bold")
     right = left + 2 * side + 0.2 + 0.35
-    _write_side(figure, right, top, 16.4 - right - 0.3, title, classes, scores, shown)
+    _write_side(figure, right, top, _WIDTH - right - 0.3, title, classes, scores, shown)
     with replacing(path) as part:
         figure.savefig(part, dpi=_DPI, facecolor=_PAPER)
 
 
 def _axes(figure: Figure, left: float, top: float, width: float, height: float) -> Any:
     """Axes at a place given in inches from the top left corner."""
-    wide, high = figure.get_size_inches()
-    return figure.add_axes((left / wide, 1 - (top + height) / high, width / wide, height / high))
+    place = (left / _WIDTH, 1 - (top + height) / _HEIGHT, width / _WIDTH, height / _HEIGHT)
+    return figure.add_axes(place)
 
 
 def _panels(scene: SceneFiles, classes: ClassScheme) -> dict[str, NDArray[np.float64]]:
@@ -85,7 +87,7 @@ def _read(path: Path, resampling: Resampling) -> NDArray[Any]:
 def _confidence_colours(confidence: NDArray[np.float64]) -> NDArray[np.float64]:
     import matplotlib
 
-    shown: NDArray[np.float64] = matplotlib.colormaps["cividis"](confidence)[..., :3]
+    shown: NDArray[np.float64] = matplotlib.colormaps["magma"](confidence)[..., :3]
     return shown
 
 
@@ -100,30 +102,27 @@ def _write_side(
     shown: dict[str, NDArray[np.float64]],
 ) -> None:
     """Write title, score and classes with their IoU, and the scale of confidence, into a column."""
-    high = figure.get_size_inches()[1]
-    axes = _axes(figure, left, top, width, high - top - 0.3)
-    axes.set_xlim(0, width)
-    axes.set_ylim(high - top - 0.3, 0)
-    axes.set_axis_off()
+    height = _HEIGHT - top - 0.3
+    axes = _axes(figure, left, top, width, height)
     axes.text(0, 0, title, fontsize=15, fontweight="bold", color=_INK, va="top", linespacing=1.3)
-    axes.text(0, 1.75, f"{scores.miou:.1%}", fontsize=38, fontweight="bold", color=_INK, va="center")
-    axes.text(0, 2.3, "mean IoU against the truth", fontsize=11, color=_FAINT, va="center")
-    axes.text(0, 2.6, f"{scores.accuracy:.1%} of the pixels are right", fontsize=11, color=_FAINT, va="center")
-    axes.text(width, 3.2, "IoU", fontsize=11, color=_FAINT, va="center", ha="right")
+    axes.text(0, 1.5, f"{scores.miou:.1%}", fontsize=38, fontweight="bold", color=_INK, va="center")
+    axes.text(0, 2.05, "mean IoU against the truth", fontsize=11, color=_FAINT, va="center")
+    axes.text(0, 2.35, f"{scores.accuracy:.1%} of the pixels are right", fontsize=11, color=_FAINT, va="center")
+    axes.text(width, 3.25, "IoU", fontsize=11, color=_FAINT, va="center", ha="right")
     for row, c in enumerate(classes.classes):
-        y = 3.6 + 0.72 * row
+        y = 3.7 + 1.1 * row
         iou = scores.iou.get(c.name)
         axes.add_patch(Rectangle((0, y - 0.12), 0.24, 0.24, facecolor=c.color))
         axes.text(0.36, y, c.name, fontsize=13, color=_INK, va="center")
         axes.text(width, y, "absent" if iou is None else f"{iou:.1%}", fontsize=13, color=_INK, va="center", ha="right")
-        axes.add_patch(Rectangle((0, y + 0.21), width, 0.07, facecolor="#e8ebf0"))
-        axes.add_patch(Rectangle((0, y + 0.21), width * (iou or 0), 0.07, facecolor=c.color))
-    y = 3.6 + 0.72 * len(classes) + 0.5
+        axes.add_patch(Rectangle((0, y + 0.25), width, 0.08, facecolor="#e8ebf0"))
+        axes.add_patch(Rectangle((0, y + 0.25), width * (iou or 0), 0.08, facecolor=c.color))
+    y = 3.7 + 1.1 * len(classes) + 0.3
     axes.text(0, y, "Confidence", fontsize=13, color=_INK, va="center")
     scale = _confidence_colours(np.linspace(0, 1, 256)[None])
     axes.imshow(scale, extent=(0, width, y + 0.42, y + 0.2), aspect="auto", interpolation="nearest")
-    axes.set_xlim(0, width)
-    axes.set_ylim(high - top - 0.3, 0)
-    for value in (0, 0.5, 1):
-        side = {0: "left", 0.5: "center", 1: "right"}[value]
+    for value, side in ((0.0, "left"), (0.5, "center"), (1.0, "right")):
         axes.text(width * value, y + 0.6, f"{value:g}", fontsize=11, color=_FAINT, va="center", ha=side)
+    axes.set_xlim(0, width)  # last: showing the scale of confidence has moved them
+    axes.set_ylim(height, 0)
+    axes.set_axis_off()
