@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import time
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -119,7 +120,10 @@ def _fit(
     )
     val_loader = DataLoader(val, batch_size=job.batch_size) if len(val) else None
     try:
-        trainer.fit(module, loader, val_loader, ckpt_path=resume, weights_only=True)
+        with warnings.catch_warnings():
+            # The sampler starts where the checkpoint ends, which Lightning cannot know.
+            warnings.filterwarnings("ignore", message=".*dataloader is not resumable.*")
+            trainer.fit(module, loader, val_loader, ckpt_path=resume, weights_only=True)
     except ArithmeticError as error:
         raise WsssGeoError(f"training diverged ({error})", "lower --learning-rate") from None
 
