@@ -1,4 +1,4 @@
-"""Land-cover classes: names, colours, mask values and the background policy (design: class scheme)."""
+"""Land-cover classes: names, colours, mask values and the background policy."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class LandCoverClass:
 class ClassScheme:
     """The classes of a project in channel order, and how pixels of no tagged class are explained.
 
-    ``background`` is one of (methods 2.10)
+    ``background`` is one of
 
     - ``none``: every pixel belongs to one of the classes;
     - ``explicit``: the first class is real background, never a tag, never a classifier output;
