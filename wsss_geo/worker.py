@@ -6,12 +6,13 @@ The prefix and the private stream keep whatever libraries print from being taken
 from __future__ import annotations
 
 import json
+import os
 import sys
 from pathlib import Path
 from typing import Any
 
 from wsss_geo.console import claim_stdout, run_guarded
-from wsss_geo.errors import InputError, UsageError
+from wsss_geo.errors import EXIT_CANCELLED, InputError, UsageError
 from wsss_geo.progress import JsonProgress
 
 PREFIX = "@wsss-geo "
@@ -51,4 +52,9 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    exit_code = main()
+    if exit_code == EXIT_CANCELLED:
+        # All is tidied up by now; taking down torch and GDAL in order would only keep whoever cancelled waiting.
+        sys.stderr.flush()
+        os._exit(exit_code)
+    sys.exit(exit_code)
