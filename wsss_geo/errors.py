@@ -26,14 +26,18 @@ class UsageError(WsssGeoError, ValueError):
     exit_code = 2
 
 
-class InputError(WsssGeoError, ValueError):
-    """A file or its content cannot be used (exit 3)."""
-
-    exit_code = 3
+class _SourceError(WsssGeoError, ValueError):
+    """An error whose sentence begins with what it concerns, mostly a file: ``source``."""
 
     def __init__(self, source: object, problem: str, hint: str = "") -> None:
         self.source = str(source)
         super().__init__(f"{source}: {problem}", hint)
+
+
+class InputError(_SourceError):
+    """A file or its content cannot be used (exit 3)."""
+
+    exit_code = 3
 
 
 class EnvironmentFault(WsssGeoError, RuntimeError):  # noqa: N818 - EnvironmentError is a built-in
@@ -42,14 +46,10 @@ class EnvironmentFault(WsssGeoError, RuntimeError):  # noqa: N818 - EnvironmentE
     exit_code = 4
 
 
-class ModelError(WsssGeoError, ValueError):
+class ModelError(_SourceError):
     """A model file is damaged, of a newer format, or does not fit the job (exit 5)."""
 
     exit_code = 5
-
-    def __init__(self, source: object, problem: str, hint: str = "") -> None:
-        self.source = str(source)
-        super().__init__(f"{source}: {problem}", hint)
 
 
 class Cancelled(WsssGeoError):  # noqa: N818 - no error

@@ -17,7 +17,8 @@ from torch.utils.data import DataLoader
 
 from wsss_geo.errors import InputError, UsageError, WsssGeoError
 from wsss_geo.jobs import TrainJob, TrainResult
-from wsss_geo.nn.model_file import ModelCard, save_model
+from wsss_geo.methods import Settings
+from wsss_geo.nn.model_file import ModelCard, read_card, save_model
 from wsss_geo.outputs import check_output_folder, replacing
 from wsss_geo.progress import Progress
 from wsss_geo.record import write_record
@@ -61,7 +62,7 @@ def run(job: TrainJob, report: Progress) -> TrainResult:
     method = make_method(job, card, settings)
     module = TagTraining(method, size, job.seed)
     folder = check_output_folder(job.out)  # not before all is checked: a refused job leaves no folder behind
-    _claim(folder, job, card)
+    _claim(folder, job, card, settings)
     resume = folder / RESUME if (folder / RESUME).is_file() else None
     started = time.monotonic()
     _fit(job, tileset, rows, module, card, folder, resume, report)
@@ -113,7 +114,7 @@ def _fit(
         metrics.cut(step)
         report.info(f"{folder}: going on after step {step}")
     checkpoints = Checkpoints(folder, every, len(val) > 0, save)
-    trainer = _trainer(job, folder, every, [Reporter(report, job.steps), metrics, checkpoints])
+    trainer = _trainer(job, settings, folder, every, [Reporter(report, job.steps), metrics, checkpoints])
     sampler.rank, sampler.world = trainer.global_rank, trainer.world_size
     loader = DataLoader(
         train, batch_sampler=sampler, num_workers=job.workers, persistent_workers=job.workers > 0, pin_memory=_cuda(job)
@@ -136,8 +137,7 @@ def _check_interval(job: TrainJob) -> int:
     return job.steps // checks
 
 
-def _trainer(job: TrainJob, folder: Path, every: int, callbacks: list[Any]) -> lightning.Trainer:
-    settings = make_settings(job)
+def _trainer(job: TrainJob, settings: Settings, folder: Path, every: int, callbacks: list[Any]) -> lightning.Trainer:
     accelerator = {"auto": "auto", "cpu": "cpu", "cuda": "gpu", "mps": "mps"}[job.device]
     bf16 = job.precision == "bfloat16" or (job.precision == "auto" and _cuda(job) and torch.cuda.is_bf16_supported())
     try:
@@ -175,7 +175,7 @@ def _resumed_step(path: Path) -> int:
         ) from None
 
 
-def _claim(folder: Path, job: TrainJob, card: ModelCard) -> None:
+def _claim(folder: Path, job: TrainJob, card: ModelCard, settings: Settings) -> None:
     """Mark the folder as that of this job; refuse one that holds another run. Raises UsageError."""
     path = folder / JOB
     own = {**job.to_json(), "data_hash": card.data_hash}
@@ -186,8 +186,7 @@ def _claim(folder: Path, job: TrainJob, card: ModelCard) -> None:
     with replacing(path) as part:
         part.write_text(json.dumps(own, indent=2) + "\n", encoding="utf-8")
     with replacing(folder / "config.yaml") as part:
-        settings = dataclasses.asdict(make_settings(job))
-        plain = {k: list(v) if isinstance(v, tuple) else v for k, v in settings.items()}
+        plain = {k: list(v) if isinstance(v, tuple) else v for k, v in dataclasses.asdict(settings).items()}
         fields = {k: v for k, v in job.to_json().items() if k not in ("command", "tiles", "out", "recipe")}
         part.write_text(yaml.safe_dump({**fields, "settings": plain}, sort_keys=False), encoding="utf-8")
 
@@ -203,7 +202,5 @@ def _finished(folder: Path, job: TrainJob) -> TrainResult | None:
 
 
 def _result(folder: Path, job: TrainJob, seconds: float) -> TrainResult:
-    from wsss_geo.nn.model_file import read_card
-
     scores = dict(read_card(folder / MODEL).scores)
     return TrainResult(str(folder), str(folder / MODEL), job.steps, scores, round(seconds, 1))
