@@ -11,6 +11,7 @@ from typing import Any
 
 from wsss_geo import jobs
 from wsss_geo.errors import InputError, UsageError
+from wsss_geo.job_fields import MAPPING_OPTIONS, Job
 from wsss_geo.progress import Progress
 
 _RUNNERS = {
@@ -22,7 +23,7 @@ _RUNNERS = {
 }
 
 
-def run(job: jobs.Job, report: Progress | None = None) -> Any:
+def run(job: Job, report: Progress | None = None) -> Any:
     """Do ``job`` and return its result; ``report`` hears how it goes. Raises WsssGeoError."""
     return importlib.import_module(_RUNNERS[job.command]).run(job, report or Progress())
 
@@ -52,7 +53,7 @@ def vectorize(mask: Any, *, report: Progress | None = None, **fields: Any) -> jo
     return run(_job(jobs.VectorizeJob, {"mask": mask}, fields), report)
 
 
-def build_job(command: str, given: Mapping[str, Any]) -> jobs.Job:
+def build_job(command: str, given: Mapping[str, Any]) -> Job:
     """Build a job from field values, a recipe file among them. Raises UsageError and InputError."""
     recipe = given.get("recipe")
     if isinstance(recipe, (str, os.PathLike)):
@@ -75,14 +76,14 @@ def read_recipe(path: Any, given: Mapping[str, Any]) -> dict[str, Any]:
         wrong = ", ".join(sorted(map(str, set(fields) - known))) if isinstance(fields, dict) else type(fields).__name__
         raise InputError(path, f"recipe holds what training does not know: {wrong}", "see training/recipes")
     merged = {**fields, **given}
-    for name in jobs.MAPPING_OPTIONS:
+    for name in MAPPING_OPTIONS:
         parts = [part for part in (fields.get(name), given.get(name)) if part]
         if all(isinstance(part, Mapping) for part in parts):  # what is none is refused where the job is built
             merged[name] = {k: v for part in parts for k, v in part.items()}
     return merged
 
 
-def _job(kind: type[jobs.Job], positional: dict[str, Any], given: dict[str, Any]) -> Any:
+def _job(kind: type[Job], positional: dict[str, Any], given: dict[str, Any]) -> Any:
     known = {f.name for f in dataclasses.fields(kind)}  # type: ignore[arg-type]
     if unknown := sorted(set(given) - known):
         raise UsageError(f"{kind.command}: unknown argument {', '.join(unknown)}", f"known: {', '.join(sorted(known))}")

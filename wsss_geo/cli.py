@@ -12,6 +12,7 @@ import click
 
 from wsss_geo import __version__, jobs
 from wsss_geo.console import TerminalProgress, claim_stdout, run_guarded
+from wsss_geo.job_fields import MAPPING_OPTIONS, Job
 from wsss_geo.progress import JsonProgress, Progress
 
 _CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 110}
@@ -60,7 +61,7 @@ def _parameter(f: dataclasses.Field[Any]) -> click.Parameter:
             metavar=name.upper() + ("..." if kind == "paths" else ""),
         )
     if kind == "mapping":
-        return click.Option([jobs.MAPPING_OPTIONS[name], name], type=Assignment(), multiple=True, help=rule["help"])
+        return click.Option([MAPPING_OPTIONS[name], name], type=Assignment(), multiple=True, help=rule["help"])
     text = rule["help"]
     required = f.default is dataclasses.MISSING
     if not required and f.default is not None and f.default is not False:
@@ -119,9 +120,9 @@ _COMMON: list[click.Parameter] = [
 ]  # fmt: skip
 
 
-def _job_command(kind: type[jobs.Job]) -> click.Command:
+def _job_command(kind: type[Job]) -> click.Command:
     def call(progress: str, debug: bool, **options: Any) -> None:
-        given = {k: dict(v) if k in jobs.MAPPING_OPTIONS else v for k, v in options.items() if v not in (None, ())}
+        given = {k: dict(v) if k in MAPPING_OPTIONS else v for k, v in options.items() if v not in (None, ())}
 
         def work(report: Progress) -> Any:
             from wsss_geo import api

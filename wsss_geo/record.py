@@ -12,7 +12,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from .jobs import Job, Result
+from .job_fields import Job, Result
 from .outputs import replacing
 
 _PACKAGES = ("wsss-geo", "torch", "timm", "rasterio", "geopandas", "shapely", "pyproj", "numpy")

@@ -21,7 +21,7 @@ from qgis.PyQt.QtCore import QCoreApplication, QUrl
 from qgis.PyQt.QtGui import QIcon
 
 from ...wsss_geo.errors import WsssGeoError
-from ...wsss_geo.jobs import Job
+from ...wsss_geo.job_fields import Job
 from ...wsss_geo.outputs import replacing
 from .. import worker
 from ..engine.locate import EngineMissingError, engine_environment, find_engine, package_root

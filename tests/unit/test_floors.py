@@ -12,7 +12,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = ROOT / "wsss_geo"
 FLOORS = (
-    ("jobs", "classes", "errors", "progress", "outputs", "record"),
+    ("jobs", "job_fields", "classes", "errors", "progress", "outputs", "record"),
     ("raster", "vector"),
     ("tileset", "nn"),
     ("methods",),

@@ -45,8 +45,7 @@ class TileDataset(Dataset[dict[str, Any]]):
         self._windows = rows[["row_off", "col_off", "height", "width"]].to_numpy(np.int64)
         #: Raster, row and column of every tile's upper left pixel.
         self.places: list[tuple[str, int, int]] = [
-            (source, int(row), int(col))
-            for source, (row, col) in zip(self._sources, self._windows[:, :2], strict=True)
+            (source, int(row), int(col)) for source, (row, col) in zip(self._sources, self._windows[:, :2], strict=True)
         ]
         self._masks: list[str | None] = [m if isinstance(m, str) else None for m in rows["mask"]]
         if with_masks and None in self._masks:
