@@ -1,6 +1,6 @@
 """Land-cover maps from scene tags.
 
-Five functions do what the commands of the same names do; each takes the fields of its job as keywords, the
+Functions do what the commands of the same names do; each takes the fields of its job as keywords, the
 positional ones also by position, and returns the job's result::
 
     wsss_geo.tile("scene.tif", tags="tags.csv", out="tiles")
@@ -14,7 +14,7 @@ from __future__ import annotations
 
 __version__ = "0.1.0"
 
-__all__ = ["__version__", "evaluate", "predict", "run", "tile", "train", "vectorize"]
+__all__ = ["__version__", "evaluate", "predict", "pretrain", "probe", "run", "tile", "train", "vectorize"]
 
 
 def __getattr__(name: str):  # type: ignore[no-untyped-def]

@@ -20,6 +20,8 @@ _RUNNERS = {
     "predict": "wsss_geo.inference.run",
     "evaluate": "wsss_geo.evaluation.run",
     "vectorize": "wsss_geo.inference.vectorize",
+    "pretrain": "wsss_geo.pretraining.run",
+    "probe": "wsss_geo.pretraining.probe",
 }
 
 
@@ -53,16 +55,26 @@ def vectorize(mask: Any, *, report: Progress | None = None, **fields: Any) -> jo
     return run(_job(jobs.VectorizeJob, {"mask": mask}, fields), report)
 
 
+def pretrain(*sources: Any, report: Progress | None = None, **fields: Any) -> jobs.PretrainResult:
+    """Pre-train a backbone without any tag; the keywords are the fields of ``jobs.PretrainJob``."""
+    return run(_job(jobs.PretrainJob, {"sources": sources}, fields), report)
+
+
+def probe(weights: Any, *, report: Progress | None = None, **fields: Any) -> jobs.ProbeResult:
+    """Judge a frozen backbone; the keywords are the fields of ``jobs.ProbeJob``."""
+    return run(_job(jobs.ProbeJob, {"weights": weights}, fields), report)
+
+
 def build_job(command: str, given: Mapping[str, Any]) -> Job:
     """Build a job from field values, a recipe file among them. Raises UsageError and InputError."""
     recipe = given.get("recipe")
     if isinstance(recipe, (str, os.PathLike)):
-        given = read_recipe(recipe, given)
+        given = read_recipe(recipe, given, jobs.kind_of(command))
     return jobs.from_json({**given, "command": command})
 
 
-def read_recipe(path: Any, given: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the fields of a training recipe (YAML), overruled by those ``given``. Raises InputError."""
+def read_recipe(path: Any, given: Mapping[str, Any], kind: type[Job] = jobs.TrainJob) -> dict[str, Any]:
+    """Return the fields of a recipe (YAML) for jobs of a ``kind``, overruled by those ``given``. Raises InputError."""
     import yaml
 
     try:
@@ -71,10 +83,10 @@ def read_recipe(path: Any, given: Mapping[str, Any]) -> dict[str, Any]:
         reason = " ".join(str(error).split())
         hint = "give a YAML file like those in training/recipes"
         raise InputError(path, f"recipe cannot be read ({reason})", hint) from None
-    known = {f.name for f in dataclasses.fields(jobs.TrainJob)}
+    known = {f.name for f in dataclasses.fields(kind)}  # type: ignore[arg-type]
     if not isinstance(fields, dict) or not set(fields) <= known:
         wrong = ", ".join(sorted(map(str, set(fields) - known))) if isinstance(fields, dict) else type(fields).__name__
-        raise InputError(path, f"recipe holds what training does not know: {wrong}", "see training/recipes")
+        raise InputError(path, f"recipe holds what {kind.command} does not know: {wrong}", "see training/recipes")
     merged = {**fields, **given}
     for name in MAPPING_OPTIONS:
         parts = [part for part in (fields.get(name), given.get(name)) if part]

@@ -8,15 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from typing import Any, ClassVar, Optional, Tuple
+from typing import Any, ClassVar, Optional, Tuple, Type
 
 from .errors import UsageError
 from .job_fields import REQUIRED, Job, Result, is_required, setting
 
-METHODS = ("aerial", "toco", "ctfa")
+METHODS = ("aerial", "toco", "ctfa", "sfc", "cti", "stcl")
 DEVICES = ("auto", "cpu", "cuda", "mps")
 SCORES = ("decoder", "cam", "both")
 SPLITS = ("train", "val", "test")
+REFINEMENTS = ("none", "par", "crf")
 
 
 @dataclass(frozen=True)
@@ -65,7 +66,7 @@ class TrainJob(Job):
     out: str = setting(REQUIRED, "path", "Run folder")
     method: str = setting("aerial", "choice", "Method", choices=METHODS)
     recipe: Optional[str] = setting(None, "path", "YAML file of settings; options given beside it win")
-    backbone: str = setting("vit_small_patch16_224", "text", "Any plain ViT of timm")
+    backbone: str = setting("vit_small_patch16_224", "text", "Any plain ViT of timm, or mevt")
     backbone_args: Mapping[str, Any] = setting({}, "mapping", "Arguments of the backbone, name=value", advanced=True)
     pretrained: bool = setting(False, "flag", "Start from the weights that timm publishes for the backbone")
     weights: Optional[str] = setting(None, "path", "Start from the backbone weights in this file")
@@ -107,6 +108,11 @@ class PredictJob(Job):
     window: Optional[int] = setting(None, "int", "Window side in pixels; the model's tile size unless given", low=8)
     overlap: float = setting(0.25, "float", "Overlap of windows", low=0.0, high=0.9, advanced=True)
     flips: bool = setting(False, "flag", "Average over flips as well", advanced=True)
+    rotations: bool = setting(False, "flag", "Average over quarter turns as well", advanced=True)
+    scales: Optional[Tuple[float, ...]] = setting(
+        None, "floats", "Average over these scales of the windows, as in 0.75,1,1.25", low=0.1, high=8.0, advanced=True
+    )
+    refine: str = setting("none", "choice", "Move borders to where the image's are", choices=REFINEMENTS, advanced=True)
     resample: bool = setting(True, "flag", "Resample to the model's ground sample distance", advanced=True)
     batch_size: int = setting(8, "int", "Windows a batch", low=1, advanced=True)
     device: str = setting("auto", "choice", "Where to compute", choices=DEVICES)
@@ -161,23 +167,85 @@ class VectorizeJob(Job):
     simplify: float = setting(0.0, "float", "Simplification tolerance in pixels", low=0.0)
 
 
-_JOBS = {j.command: j for j in (TileJob, TrainJob, PredictJob, EvaluateJob, VectorizeJob)}
+@dataclass(frozen=True)
+class PretrainJob(Job):
+    """Pre-train a backbone on imagery without any tag, for `wsss-geo train --weights`."""
+
+    command: ClassVar[str] = "pretrain"
+
+    sources: Tuple[str, ...] = setting(
+        REQUIRED, "paths", "Rasters, folders of rasters or images, or tile sets (their train split)", positional=True
+    )
+    out: str = setting(REQUIRED, "path", "Run folder")
+    recipe: Optional[str] = setting(None, "path", "YAML file of settings; options given beside it win")
+    backbone: str = setting("mevt", "text", "mevt, the hierarchical encoder with decoder, or any plain ViT of timm")
+    backbone_args: Mapping[str, Any] = setting({}, "mapping", "Arguments of the backbone, name=value", advanced=True)
+    pretrained: bool = setting(False, "flag", "Start from the weights that timm publishes for the backbone")
+    weights: Optional[str] = setting(None, "path", "Start from the backbone weights in this file")
+    bands: Optional[Tuple[int, ...]] = setting(None, "ints", "Bands to use, from 1, as in 4,3,2", low=1, high=65535)
+    gsd: Optional[float] = setting(None, "float", "Resample to this ground sample distance in metres", low=1e-6)
+    size: int = setting(128, "int", "Side of a view in pixels", low=8, high=8192)
+    window: Optional[int] = setting(
+        None, "int", "Side in pixels of the window whose parts the views show; 1.5 times the view unless given", low=8
+    )
+    steps: int = setting(10000, "int", "Training steps", low=1)
+    batch_size: int = setting(64, "int", "Windows a step", low=2)
+    learning_rate: Optional[float] = setting(
+        None, "float", "Largest learning rate; 5e-4 for 256 windows a step, less for fewer, unless given", low=0.0
+    )
+    settings: Mapping[str, Any] = setting({}, "mapping", "Settings of the pre-training, name=value")
+    precision: str = setting("auto", "choice", "Arithmetic", choices=("auto", "float32", "bfloat16"), advanced=True)
+    device: str = setting("auto", "choice", "Where to compute", choices=DEVICES)
+    devices: int = setting(1, "int", "Processes for data-parallel training", low=1, advanced=True)
+    workers: int = setting(0, "int", "Processes that read windows", low=0, advanced=True)
+    check_every: int = setting(500, "int", "Steps between checkpoints", low=1, advanced=True)
+    seed: int = setting(0, "int", "Seed of everything random", low=0)
+
+
+@dataclass(frozen=True)
+class ProbeJob(Job):
+    """Judge a frozen backbone: a linear classifier on its features, and how alike its tokens are."""
+
+    command: ClassVar[str] = "probe"
+
+    weights: str = setting(REQUIRED, "path", "Weights of `wsss-geo pretrain` or model of `train`", positional=True)
+    tiles: str = setting(REQUIRED, "path", "Tile set with single tags, or a folder with one folder a class")
+    size: Optional[int] = setting(
+        None, "int", "Side in pixels of what is seen; that of the weights unless given", low=8
+    )
+    held: float = setting(0.3, "float", "Share of a folder of classes that is kept for the test", low=0.05, high=0.95)
+    untrained: bool = setting(False, "flag", "Probe random weights instead: what the trained ones have to beat")
+    out: Optional[str] = setting(None, "path", "Write the result to this JSON file")
+    batch_size: int = setting(64, "int", "Images a batch", low=1, advanced=True)
+    device: str = setting("auto", "choice", "Where to compute", choices=DEVICES)
+    seed: int = setting(0, "int", "Seed of the split and of random weights", low=0)
+
+
+_JOBS: Mapping[str, Type[Job]] = {
+    j.command: j for j in (TileJob, TrainJob, PredictJob, EvaluateJob, VectorizeJob, PretrainJob, ProbeJob)
+}
+
+
+def kind_of(command: object) -> Type[Job]:
+    """Return the class of the jobs of ``command``. Raises UsageError."""
+    job = _JOBS.get(command) if isinstance(command, str) else None
+    if job is None:
+        raise UsageError(f"job command {command!r} is unknown", f"use one of {', '.join(_JOBS)}")
+    return job
 
 
 def from_json(data: Any) -> Job:
     """Build the job that ``to_json`` wrote. Raises UsageError that names the field at fault."""
     if not isinstance(data, Mapping):
         raise UsageError("a job must be a JSON object", 'write {"command": "predict", ...}')
-    command = data.get("command")
-    job = _JOBS.get(command) if isinstance(command, str) else None
-    if job is None:
-        raise UsageError(f"job command {command!r} is unknown", f"use one of {', '.join(_JOBS)}")
-    known = {f.name for f in fields(job)}
+    job = kind_of(data.get("command"))
+    own = fields(job)  # type: ignore[arg-type]
+    known = {f.name for f in own}
     given = {k: v for k, v in data.items() if k != "command"}
     unknown = sorted(str(k) for k in given if k not in known)
     if unknown:
         raise UsageError(f"{job.command}: unknown field {', '.join(unknown)}", f"known: {', '.join(sorted(known))}")
-    missing = [f.name for f in fields(job) if is_required(f) and f.name not in given]
+    missing = [f.name for f in own if is_required(f) and f.name not in given]
     if missing:
         raise UsageError(f"{job.command}: missing field {', '.join(missing)}", "add it to the job")
     return job(**given)
@@ -247,3 +315,30 @@ class VectorizeResult(Result):
     polygons: str
     count: int
     area_m2: Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class PretrainResult(Result):
+    """``losses``: the means of the loss terms over the last part of the run."""
+
+    run: str
+    weights: str
+    steps: int
+    windows: int
+    losses: Mapping[str, float]
+    seconds: float
+
+
+@dataclass(frozen=True)
+class ProbeResult(Result):
+    """Scores in 0..1 on images kept back; ``f1`` is their mean over the classes, ``f1_by_class`` each of them.
+
+    ``smoothness``: mean cosine between the tokens of an image, block by block; 1 means that all are alike.
+    """
+
+    top1: float
+    f1: float
+    f1_by_class: Mapping[str, float]
+    train: int
+    test: int
+    smoothness: Mapping[str, float]

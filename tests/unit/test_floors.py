@@ -15,7 +15,7 @@ FLOORS = (
     ("jobs", "job_fields", "classes", "errors", "progress", "outputs", "record"),
     ("raster", "vector"),
     ("tileset", "nn"),
-    ("methods",),
+    ("methods", "fitting"),
     ("tiling", "training", "inference", "evaluation", "pretraining", "fewshot"),
     ("__init__", "api", "cli", "console", "worker", "info", "doctor", "demo", "overview"),
 )

@@ -1,81 +1,15 @@
-"""What happens beside the steps: progress, the metrics file, checkpoints to resume from, the best model, previews."""
+"""What happens beside the steps of training from tags: checkpoints to resume from and the best model."""
 
 from __future__ import annotations
 
-import csv
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import lightning
 
-from wsss_geo.outputs import replacing
-from wsss_geo.progress import Progress
+from wsss_geo.fitting.trainer import save_resume
 from wsss_geo.training.lightning_module import TagTraining
-
-RESUME = "resume.ckpt"
-METRICS = "metrics.csv"
-
-
-class Reporter(lightning.Callback):
-    """Tell how far the run is."""
-
-    def __init__(self, report: Progress, steps: int) -> None:
-        self.report = report
-        self.steps = steps
-
-    def on_train_batch_end(self, trainer: Any, module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
-        """Report the step and its loss."""
-        if trainer.is_global_zero:
-            note = f"loss {module.latest['loss']:.3f}"
-            if "score" in module.validated:
-                note += f", score {module.validated['score']:.3f}"
-            self.report.step(trainer.global_step, self.steps, note, "train")
-
-
-class MetricsFile(lightning.Callback):
-    """Append losses and scores to ``metrics.csv``: a row every ``every`` steps, kept over a resume."""
-
-    def __init__(self, folder: Path, terms: list[str], every: int) -> None:
-        self.path = folder / METRICS
-        self.every = every
-        self.columns = ["step", "loss", *terms, "score", "tag_f1", "within", "cam_f1"]
-        self.sums: dict[str, float] = {}
-        self.count = 0
-
-    def cut(self, step: int) -> None:
-        """Drop rows beyond ``step``, which a killed run may have left."""
-        if not self.path.exists():
-            return
-        with open(self.path, newline="", encoding="utf-8") as file:
-            rows = [r for r in csv.DictReader(file) if r["step"].isdigit() and int(r["step"]) <= step]
-        with replacing(self.path) as part, open(part, "w", newline="", encoding="utf-8") as file:
-            writer = csv.DictWriter(file, self.columns)
-            writer.writeheader()
-            writer.writerows(rows)
-
-    def on_train_batch_end(self, trainer: Any, module: TagTraining, outputs: Any, batch: Any, batch_idx: int) -> None:
-        """Add the step to the running means and write them now and then."""
-        for name, value in module.latest.items():
-            self.sums[name] = self.sums.get(name, 0.0) + value
-        self.count += 1
-        if trainer.is_global_zero and trainer.global_step % self.every == 0:
-            self._write({"step": trainer.global_step, **{k: v / self.count for k, v in self.sums.items()}})
-            self.sums, self.count = {}, 0
-
-    def on_validation_end(self, trainer: Any, module: TagTraining) -> None:
-        """Write the scores of a validation."""
-        if trainer.is_global_zero and module.validated and not trainer.sanity_checking:
-            self._write({"step": trainer.global_step, **module.validated})
-
-    def _write(self, row: dict[str, Any]) -> None:
-        fresh = not self.path.exists()
-        with open(self.path, "a", newline="", encoding="utf-8") as file:
-            writer = csv.DictWriter(file, self.columns, extrasaction="ignore")
-            if fresh:
-                writer.writeheader()
-            writer.writerow({k: round(v, 6) if isinstance(v, float) else v for k, v in row.items()})
 
 
 class Checkpoints(lightning.Callback):
@@ -116,11 +50,4 @@ class Checkpoints(lightning.Callback):
             self.best, self.best_scores = score, dict(module.validated)
             if trainer.is_global_zero:
                 self.save(self.best_scores)
-        part = self.folder / f"{RESUME}.part"
-        try:
-            trainer.save_checkpoint(part)
-            if trainer.is_global_zero:
-                os.replace(part, self.folder / RESUME)
-        except BaseException:
-            part.unlink(missing_ok=True)
-            raise
+        save_resume(trainer, self.folder)
