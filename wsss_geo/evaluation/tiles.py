@@ -68,12 +68,12 @@ def classify(
 
     As in prediction, pixels without data show the mean of the training data, and scores are upsampled bilinearly from
     the token grid before the arg-max. Only channels ``allowed`` (bool [B,C]) compete, all unless given. Sides that are
-    no multiple of the patch are padded at the lower right.
+    no multiple of what the network takes are padded at the lower right.
     """
     height, width = image01.shape[-2:]
-    patch = network.patch
+    side = network.multiple
     image = torch.where(valid[:, None], image01, network.mean)
-    image = functional.pad(image, (0, -width % patch, 0, -height % patch), mode="replicate")
+    image = functional.pad(image, (0, -width % side, 0, -height % side), mode="replicate")
     probabilities, _ = network.predict(image, scores)
     if allowed is not None:
         probabilities = probabilities.masked_fill(~allowed[:, :, None, None], -1.0)

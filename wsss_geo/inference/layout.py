@@ -142,6 +142,13 @@ class Layout:
                 return position // self.group_rows
         return self.groups - 1
 
+    def groups_of(self, bands: range) -> range:
+        """Return the groups whose windows ``bands``, a run of them, need."""
+        wanted = self.bands[bands[-1]]
+        first, needed = self.group_for(self.first_token(bands[0])), max(wanted.tokens_to, wanted.owned_to)
+        last = next(group for group in range(first, self.groups) if self.finished_tokens(group) >= needed)
+        return range(first, last + 1)
+
     @cached_property
     def bands(self) -> list[Band]:
         """The bands from top to bottom."""
@@ -165,13 +172,16 @@ def plan(
     window: int,
     overlap: float,
     batch: int,
+    multiple: int | None = None,
 ) -> Layout:
-    """Lay windows of ``window`` pixels (rounded down to whole patches) over a raster.
+    """Lay windows of ``window`` pixels, rounded down to a ``multiple``, on a raster.
 
     ``shape`` is height and width in pixels of the model's grid, ``target_shape`` those of the mask, ``overlap`` the
-    share of a window that it has in common with the next, ``batch`` the windows that run at once.
+    share of a window that it has in common with the next, ``batch`` the windows that run at once. ``multiple`` is what
+    the network takes; ``patch`` unless given, else a multiple of it.
     """
-    size = max(1, window // patch)
+    multiple = multiple or patch
+    size = max(1, window // multiple) * (multiple // patch)
     stride = max(1, size - round(size * overlap))
     rows, cols = (Axis(n, t, patch, size, stride) for n, t in zip(shape, target_shape, strict=True))
     # Narrow rasters: enough rows of windows in a group that the last batch, which may be partial, weighs little.

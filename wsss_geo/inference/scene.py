@@ -13,7 +13,7 @@ from wsss_geo.inference.area_of_interest import AreaOfInterest, read_area
 from wsss_geo.inference.layout import Layout, plan
 from wsss_geo.inference.strips import StripPlan
 from wsss_geo.jobs import PredictJob
-from wsss_geo.nn.model_file import ModelCard
+from wsss_geo.nn.model_file import LoadedModel
 from wsss_geo.progress import Progress
 from wsss_geo.raster.bands import match_bands
 from wsss_geo.raster.grid import Window
@@ -50,8 +50,9 @@ class Scene:
         self.native.close()
 
 
-def open_scene(path: str, job: PredictJob, card: ModelCard, patch: int, report: Progress) -> Scene:
+def open_scene(path: str, job: PredictJob, model: LoadedModel, report: Progress) -> Scene:
     """Match the raster to the model and plan the windows; says what is noteworthy. Raises InputError, UsageError."""
+    card, network = model.card, model.network
     info = describe(path)
     match = match_bands(info, card.bands or None, len(card.normalisation.mean), job.bands)
     report.info(f"{info.path}: bands {match.how}")
@@ -70,10 +71,11 @@ def open_scene(path: str, job: PredictJob, card: ModelCard, patch: int, report: 
             f"{info.path}: holds {kind}, the model was trained on values up to {max(card.normalisation.high):g}"
         )
     shape, target = (reader.height, reader.width), (info.height, info.width)
-    layout = plan(shape, target, patch, job.window or card.tile_size, job.overlap, job.batch_size)
+    window = job.window or card.tile_size
+    layout = plan(shape, target, network.patch, window, job.overlap, job.batch_size, network.multiple)
     area = None
     if job.aoi is not None:
-        area = AreaOfInterest(read_area(job.aoi, info.grid), info.grid, patch, shape)
+        area = AreaOfInterest(read_area(job.aoi, info.grid), info.grid, network.patch, shape)
     return Scene(info, reader, native, layout, _strips(reader, info), area)
 
 

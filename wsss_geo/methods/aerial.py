@@ -31,7 +31,7 @@ from wsss_geo.nn.heads import top_pool
 from wsss_geo.nn.losses import multilabel_soft_margin
 from wsss_geo.nn.network import Network
 from wsss_geo.nn.schedule import ema_update
-from wsss_geo.nn.tensors import resize, resize_nearest
+from wsss_geo.nn.tensors import resize, resize_nearest, split_cells
 from wsss_geo.tileset.photometry import LAND, Jitter
 
 
@@ -45,6 +45,7 @@ class AerialSettings(Settings):
     middle: float = 0.5
     scale: tuple[float, float] = (1.0, 1.0)
     rare: float = 0.2
+    balance: float = 0.5
     warmup: float = 0.05
     top: float = 1 / 12
     """Share of a view's tokens whose mean evidence answers for a tag."""
@@ -71,7 +72,7 @@ class Aerial(Method):
 
     def __init__(self, network: Network, scheme: ClassScheme, settings: AerialSettings, steps: int) -> None:
         super().__init__(network, scheme, settings, steps)
-        self.labeller = Labeller(scheme, 0.5, 0.25, settings.confidence, 0.0, refine=False)
+        self.labeller = Labeller(scheme, 0.5, 0.25, settings.confidence, 0.0, False, settings.balance)
         self.teacher = deepcopy(network).requires_grad_(False)
 
     def losses(self, batch: Batch, step: int) -> dict[str, Tensor]:
@@ -79,7 +80,7 @@ class Aerial(Method):
         s = self.settings
         tokens = self.network.encode(batch.image)
         evidence = self.network.aux_classifier(tokens.middle)
-        logits = self.labeller.ordered(self.network.decoder(tokens.final))
+        logits = self.labeller.ordered(self.network.decode(batch.image, tokens))
         size = (logits.shape[-2], logits.shape[-1])
         cells = batch.tags[:, :, None, None] if batch.cells is None else batch.cells
         usable = resize(batch.valid[:, None].float(), size)[:, 0] > 0.5
@@ -110,9 +111,10 @@ class Aerial(Method):
         s = self.settings
         tokens = self.teacher.encode(image)
         evidence = torch.sigmoid(self.teacher.aux_classifier(tokens.middle).float())
+        evidence = resize(evidence, (allowed.shape[-2], allowed.shape[-1]))
         if self.labeller.has_cold:
             evidence = torch.cat([1 - (evidence * allowed[:, 1:]).amax(1, keepdim=True), evidence], dim=1)
-        decoded = self.labeller.ordered(self.teacher.decoder(tokens.final)).float().softmax(dim=1)
+        decoded = self.labeller.ordered(self.teacher.decode(image, tokens)).float().softmax(dim=1)
         part = 0.5 * min(1.0, max(0.0, step / self.steps - s.start) / s.ramp)
         scores = part * _masked_shares(decoded, allowed) + (1 - part) * _masked_shares(evidence, allowed)
         best, label = scores.max(dim=1)
@@ -134,11 +136,9 @@ def tag_loss(evidence: Tensor, cells: Tensor, top: float) -> Tensor:
 
     Cells without any tag, where a mosaic has no tile, do not count.
     """
-    batch, classes, rows, cols = cells.shape
-    high, wide = evidence.shape[-2] // rows, evidence.shape[-1] // cols
-    split = evidence[:, :, : rows * high, : cols * wide].reshape(batch, classes, rows, high, cols, wide)
-    each = split.permute(0, 2, 4, 1, 3, 5).reshape(batch * rows * cols, classes, high, wide)
-    tags = cells.permute(0, 2, 3, 1).reshape(-1, classes)
+    rows, cols = cells.shape[-2:]
+    each = split_cells(evidence, rows, cols)
+    tags = split_cells(cells, rows, cols).flatten(1)
     known = (tags > 0.5).any(dim=1) if rows * cols > 1 else torch.ones_like(tags[:, 0], dtype=torch.bool)
     return multilabel_soft_margin(top_pool(each[known], top), tags[known])
 

@@ -23,6 +23,7 @@ from wsss_geo.nn.pseudo_labels import (
     refine_labels_none,
     softmax_over_present,
 )
+from wsss_geo.nn.schedule import learning_rate_factor
 from wsss_geo.nn.tensors import resize
 from wsss_geo.tileset.photometry import STRONG, Jitter
 
@@ -65,6 +66,12 @@ class Settings:
     """Depth of the block that feeds the auxiliary branch, as a share of the encoder's."""
     decoder_width: int = 512
     dilation: int = 5
+    decoder_stride: int = 0
+    """Side in pixels of the decoder's answers, finer than a token, from a decoder that sees the image as well; 0: one
+    answer a token, from LargeFOV."""
+    balance: float = 1.0
+    """Policy none: weight of a class in the segmentation loss, by its pixels to the power -``balance``: 1 gives every
+    class the same say, 0 every pixel."""
     scale: tuple[float, float] = (0.75, 1.25)
     """Scale of the views, relative to the view's side; above 1 crops."""
     rare: float = 0.0
@@ -86,6 +93,8 @@ class Method(nn.Module):
     """Colour changes by view; a view not named keeps its colours."""
     cam_from: ClassVar[str] = "final"
     """Tokens, final or middle, whose activation maps prediction shows."""
+    class_tokens: ClassVar[bool] = False
+    """Whether the network carries a token for every class."""
 
     def __init__(self, network: Network, scheme: ClassScheme, settings: Settings, steps: int) -> None:
         super().__init__()
@@ -97,6 +106,13 @@ class Method(nn.Module):
     @abstractmethod
     def losses(self, batch: Batch, step: int) -> dict[str, Tensor]:
         """Return the weighted loss terms of ``step`` (from 0)."""
+
+    def learning_rate_factor(self, step: int) -> float:
+        """Factor on all learning rates at ``step``: warm-up, then polynomial decay."""
+        return learning_rate_factor(step, self.steps, max(1, round(self.settings.warmup * self.steps)))
+
+    def meet_tiles(self, tag_counts: Tensor) -> None:
+        """Take note, before the first step, of how many training tiles carry each taggable class: int64 [K]."""
 
     def after_step(self, step: int) -> None:
         """Update what no gradient reaches, such as moving averages."""
@@ -123,11 +139,19 @@ class Labeller(nn.Module):
     """
 
     def __init__(
-        self, scheme: ClassScheme, high: float, low: float, confidence: float, margin: float, refine: bool = True
+        self,
+        scheme: ClassScheme,
+        high: float,
+        low: float,
+        confidence: float,
+        margin: float,
+        refine: bool = True,
+        balance: float = 1.0,
     ) -> None:
         super().__init__()
         self.high, self.low, self.confidence, self.margin = high, low, confidence, margin
         self.par = PAR() if refine else None
+        self.balance = balance
         cold = scheme.background_name
         self.has_cold = cold is not None
         names = scheme.names
@@ -155,7 +179,9 @@ class Labeller(nn.Module):
 
     def loss(self, logits: Tensor, labels: Tensor) -> Tensor:
         """Segmentation loss of ordered logits: background and foreground halves, or balanced over classes."""
-        return (balanced_cross_entropy if self.has_cold else class_balanced_cross_entropy)(logits, labels)
+        if self.has_cold:
+            return balanced_cross_entropy(logits, labels)
+        return class_balanced_cross_entropy(logits, labels, self.balance)
 
 
 def settings_from(kind: type[Settings], given: Mapping[str, Any]) -> Settings:

@@ -28,7 +28,7 @@ from wsss_geo.nn.cam import multi_scale_cam
 from wsss_geo.nn.crops import DOUBTFUL, HOT, LocalCrops, region_map, sample_crops, shows_main_class
 from wsss_geo.nn.encoder import Tokens
 from wsss_geo.nn.energy import local_pairwise_energy
-from wsss_geo.nn.heads import Projection, global_max_pool
+from wsss_geo.nn.heads import Projection, max_pool_scores
 from wsss_geo.nn.losses import class_token_contrast, multilabel_soft_margin, patch_token_contrast
 from wsss_geo.nn.network import Network
 from wsss_geo.nn.schedule import ema_update
@@ -88,8 +88,8 @@ class ToCo(Method):
         grid = (tokens.final.shape[-2], tokens.final.shape[-1])
         aux_labels = self.labeller.grid_labels(aux_cam, tags, grid, batch.valid)
         terms = {
-            "cls": multilabel_soft_margin(global_max_pool(network.classifier(tokens.final)), tags),
-            "aux": multilabel_soft_margin(global_max_pool(network.aux_classifier(tokens.middle)), tags),
+            "cls": multilabel_soft_margin(max_pool_scores(network.classifier, tokens.final), tags),
+            "aux": multilabel_soft_margin(max_pool_scores(network.aux_classifier, tokens.middle), tags),
             "ptc": s.w_ptc * patch_token_contrast(tokens.final, aux_labels),
             "ctc": s.w_ctc * self._class_token_contrast(batch, tokens, aux_cam),
         }
@@ -100,7 +100,7 @@ class ToCo(Method):
 
     def dense_losses(self, batch: Batch, tokens: Tokens, labels: Tensor) -> dict[str, Tensor]:
         """Segmentation loss on the pseudo labels of the final maps, and the pairwise energy."""
-        logits = self.labeller.ordered(self.network.decoder(tokens.final))
+        logits = self.labeller.ordered(self.network.decode(batch.image, tokens))
         energy = local_pairwise_energy(logits.softmax(dim=1), batch.image, labels, valid=batch.valid)
         return {
             "seg": self.settings.w_seg * self.labeller.loss(logits, labels),
@@ -128,7 +128,7 @@ class ToCo(Method):
         return class_token_contrast(student, teacher, positive, s.temperature, s.reference_term)
 
     def _local_crops(self, batch: Batch, aux_cam: Tensor) -> LocalCrops:
-        s, patch = self.settings, self.network.patch
+        s, patch = self.settings, self.network.multiple
         side = max(1, round(s.crop_share * batch.image.shape[-1] / patch)) * patch
         if self.labeller.has_cold:
             regions = region_map(aux_cam, batch.tags, s.high, s.low)

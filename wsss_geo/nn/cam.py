@@ -15,7 +15,7 @@ MapPair = tuple[Tensor, Tensor]
 
 
 class MapsClasses(Protocol):
-    """What ``multi_scale_cam`` needs of a network; an attribute ``patch`` (pixels, 16 if absent) is honoured too."""
+    """What ``multi_scale_cam`` needs of a network; an attribute ``multiple`` (pixels, 16 if absent) is honoured too."""
 
     def class_maps(self, image: Tensor) -> MapPair:
         """Image [B,3,H,W] -> raw (cam, auxiliary cam), each [B,K,h,w] on the token grid."""
@@ -56,15 +56,15 @@ def multi_scale_cam(
     normalised. Costs two forward passes a scale; memory is that of the largest scale plus two sums.
 
     ``model`` has ``class_maps`` or is itself called; it is used in the mode (train or eval) it is in. ``image``
-    [B,3,H,W]; scaled sides are rounded to multiples of ``model.patch`` (16 if it has none).
+    [B,3,H,W]; scaled sides are rounded to multiples of ``model.multiple`` (16 if it has none).
     Returns ``(cam, aux_cam)``, each float32 [B,K,H,W] in 0..1.
     """
     forward = cast("Callable[[Tensor], MapPair]", getattr(model, "class_maps", model))
-    patch = int(getattr(model, "patch", 16))
+    multiple = int(getattr(model, "multiple", 16))
     height, width = image.shape[-2:]
     totals: list[Tensor] = []
     for scale in scales:
-        scaled = resize(image, (_whole_patches(scale * height, patch), _whole_patches(scale * width, patch)))
+        scaled = resize(image, (_round_to(scale * height, multiple), _round_to(scale * width, multiple)))
         pair = forward(torch.cat([scaled, scaled.flip(-1)]))
         merged = [_merge_flip(resize(maps.float(), (height, width))) for maps in pair]
         totals = [total + maps for total, maps in zip(totals, merged, strict=True)] if totals else merged
@@ -72,8 +72,8 @@ def multi_scale_cam(
     return cam, aux_cam
 
 
-def _whole_patches(side: float, patch: int) -> int:
-    return max(1, math.floor(side / patch + 0.5)) * patch
+def _round_to(side: float, multiple: int) -> int:
+    return max(1, math.floor(side / multiple + 0.5)) * multiple
 
 
 def _merge_flip(maps: Tensor) -> Tensor:

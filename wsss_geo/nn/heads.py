@@ -26,6 +26,35 @@ class LargeFOV(nn.Sequential):
         )
 
 
+class DetailDecoder(nn.Module):
+    """Decoder on a finer grid than that of the tokens, which sees the image as well, for borders.
+
+    ``patch`` is the side of a token in pixels, ``stride`` that of an answer, which divides it. Each token speaks for
+    the answers under it; the image joins through overlapping patches of two strides; two 3 x 3 convolutions mix them.
+    """
+
+    def __init__(self, width: int, bands: int, classes: int, hidden: int, patch: int, stride: int) -> None:
+        super().__init__()
+        if stride < 2 or stride % 2 or patch % stride:
+            raise ValueError(f"a decoder stride of {stride} px is not even or does not divide the patch of {patch} px")
+        fine = patch // stride
+        self.context = nn.Sequential(nn.Conv2d(width, hidden * fine * fine, 1), nn.PixelShuffle(fine))
+        self.detail = nn.Conv2d(bands, hidden, 2 * stride, stride=stride, padding=stride // 2)
+        self.mix = nn.Sequential(
+            nn.GELU(),
+            nn.Conv2d(2 * hidden, hidden, 3, padding=1),
+            nn.GELU(),
+            nn.Conv2d(hidden, hidden, 3, padding=1),
+            nn.GELU(),
+            nn.Conv2d(hidden, classes, 1),
+        )
+
+    def forward(self, tokens: Tensor, image: Tensor) -> Tensor:
+        """Decode tokens [B, width, h, w] of normalised images [B, bands, H, W] to [B, classes, H/stride, W/stride]."""
+        logits: Tensor = self.mix(torch.cat([self.context(tokens), self.detail(image)], dim=1))
+        return logits
+
+
 class Projection(nn.Module):
     """Projection of class tokens for contrast: MLP, L2 norm, weight-normalised layer of fixed gain.
 
@@ -46,6 +75,12 @@ class Projection(nn.Module):
         """Project tokens [..., width] to [..., out]."""
         projected: Tensor = self.last(nn.functional.normalize(self.mlp(tokens), dim=-1))
         return projected
+
+
+def max_pool_scores(classifier: nn.Conv2d, tokens: Tensor) -> Tensor:
+    """Class scores [B, K] of the largest value of each channel of ``tokens`` [B, D, h, w] (Ru et al., CVPR 2023)."""
+    scores: Tensor = classifier(tokens.amax((-2, -1), keepdim=True))
+    return scores.flatten(1)
 
 
 def global_max_pool(maps: Tensor) -> Tensor:

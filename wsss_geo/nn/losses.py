@@ -107,16 +107,20 @@ def balanced_cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
 
 
 @full_precision
-def class_balanced_cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
-    """Mean over the classes present in the batch of their mean cross-entropies (no background class).
+def class_balanced_cross_entropy(logits: Tensor, labels: Tensor, balance: float = 1.0) -> Tensor:
+    """Weighted mean cross-entropy where a class of n pixels in the batch gives each the weight n^-``balance``.
 
-    ``logits`` [B,C,h,w] are resized bilinearly to ``labels`` [B,H,W].
+    1: mean over the classes present of their mean cross-entropies; 0: mean over the pixels. Between the two, rare
+    classes count more than their pixels, yet borders do not move all the way in their favour.
+    ``logits`` [B,C,h,w] are resized
+    bilinearly to ``labels`` [B,H,W]; exactly 0 without a label.
     """
     loss = pixel_cross_entropy(logits, labels)
     members = [labels == c for c in range(logits.shape[1])]
     means = torch.stack([_mean_where(loss, m) for m in members])
-    present = torch.stack([m.any() for m in members])
-    return _mean_where(means, present)
+    counts = torch.stack([m.sum() for m in members])
+    weights = torch.where(counts > 0, counts.clamp(min=1).to(means.dtype) ** (1 - balance), 0)
+    return (means * weights).sum() / weights.sum().clamp(min=1)
 
 
 @full_precision

@@ -9,7 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from wsss_geo.nn.encoder import Encoder, Tokens
-from wsss_geo.nn.heads import ClassMaps, LargeFOV
+from wsss_geo.nn.heads import ClassMaps, DetailDecoder, LargeFOV
+from wsss_geo.nn.tensors import resize
 
 
 class Network(nn.Module):
@@ -18,6 +19,9 @@ class Network(nn.Module):
     ``classes`` = C outputs of the decoder, ``taggable`` = K outputs of the classifiers; with an explicit background
     C = K + 1 and channel 0 is background, otherwise C = K or, for a surrogate, ``cold`` is the channel that no
     classifier speaks of. Images come stretched to 0..1; mean and deviation are applied here.
+
+    ``patch`` is the side in pixels of what the network answers for: that of a token, or ``decoder_stride`` where given,
+    for a decoder that sees the image as well. Sides of images are multiples of ``multiple``.
 
     ``cam_from`` says whose tokens, final or middle, give the activation maps that prediction shows.
 
@@ -42,6 +46,7 @@ class Network(nn.Module):
         cam_from: str = "final",
         decoder_width: int = 512,
         dilation: int = 5,
+        decoder_stride: int = 0,
         backbone_args: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__()
@@ -58,27 +63,37 @@ class Network(nn.Module):
         if cam_from not in ("final", "middle"):
             raise ValueError(f"cam_from {cam_from!r} is neither final nor middle")
         self.classes, self.taggable, self.cold, self.cam_from = classes, taggable, cold, cam_from
-        self.patch = self.encoder.patch
+        self.multiple = self.encoder.patch
+        self.patch = decoder_stride or self.encoder.patch
         width = self.encoder.width
         self.classifier = ClassMaps(width, taggable)
         self.aux_classifier = ClassMaps(width, taggable)
-        self.decoder = LargeFOV(width, classes, decoder_width, dilation)
+        self.decoder = (
+            DetailDecoder(width, len(mean), classes, decoder_width, self.multiple, decoder_stride)
+            if decoder_stride
+            else LargeFOV(width, classes, decoder_width, dilation)
+        )
         self.register_buffer("mean", torch.tensor(list(mean)).view(1, -1, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(list(std)).view(1, -1, 1, 1), persistent=False)
 
     def encode(self, image01: Tensor) -> Tokens:
         """Encode images [B, bands, H, W] in 0..1."""
-        tokens: Tokens = self.encoder((image01 - self.mean) / self.std)
+        tokens: Tokens = self.encoder(self._normalised(image01))
         return tokens
+
+    def _normalised(self, image01: Tensor) -> Tensor:
+        return (image01 - self.mean) / self.std
 
     def class_maps(self, image01: Tensor) -> tuple[Tensor, Tensor]:
         """Raw activation maps of final and of middle tokens, [B, K, h, w] each; the decoder does not run."""
         tokens = self.encode(image01)
         return self.classifier(tokens.final), self.aux_classifier(tokens.middle)
 
-    def decode(self, image01: Tensor) -> Tensor:
-        """Decoder logits on the token grid [B, C, h, w]."""
-        logits: Tensor = self.decoder(self.encode(image01).final)
+    def decode(self, image01: Tensor, tokens: Tokens | None = None) -> Tensor:
+        """Decoder logits [B, C, H/patch, W/patch]; ``tokens`` of the same images save a second encoding."""
+        final = (self.encode(image01) if tokens is None else tokens).final
+        sees_image = isinstance(self.decoder, DetailDecoder)
+        logits: Tensor = self.decoder(final, self._normalised(image01)) if sees_image else self.decoder(final)
         return logits
 
     def predict(self, image01: Tensor, scores: str = "decoder", with_cam: bool = False) -> tuple[Tensor, Tensor | None]:
@@ -102,15 +117,23 @@ class Network(nn.Module):
     def _predict(self, image01: Tensor, scores: str, with_cam: bool) -> tuple[Tensor, Tensor]:
         if scores not in ("decoder", "cam", "both"):
             raise ValueError(f"scores {scores!r} is none of decoder, cam, both")
-        tokens = self.encode(image01)
-        need_cam = with_cam or scores != "decoder"
-        activations = torch.sigmoid(self.cam_logits(tokens).float()) if need_cam else tokens.final[:, :0]
+        if with_cam or scores != "decoder":
+            tokens, activations = self.see(image01)
+            activations = resize(activations, (image01.shape[-2] // self.patch, image01.shape[-1] // self.patch))
+        else:
+            tokens = self.encode(image01)
+            activations = tokens.final[:, :0]
         found = []
         if scores != "cam":
-            found.append(torch.softmax(self.decoder(tokens.final).float(), dim=1))
+            found.append(torch.softmax(self.decode(image01, tokens).float(), dim=1))
         if scores != "decoder":
             found.append(self._as_probabilities(activations))
         return torch.stack(found).mean(dim=0), activations
+
+    def see(self, image01: Tensor) -> tuple[Tokens, Tensor]:
+        """Tokens, and the activations in 0..1 that prediction shows, one a token and class: [B, K, h, w] float32."""
+        tokens = self.encode(image01)
+        return tokens, torch.sigmoid(self.cam_logits(tokens).float())
 
     def cam_logits(self, tokens: Tokens) -> Tensor:
         """The class activation maps that prediction shows, by ``cam_from`` of the tokens [B, K, h, w]."""

@@ -48,6 +48,17 @@ def resize_nearest(maps: Tensor, size: tuple[int, int]) -> Tensor:
     return picked.squeeze(1) if maps.dim() == 3 else picked
 
 
+def split_cells(maps: Tensor, rows: int, cols: int) -> Tensor:
+    """Cut [B,C,h,w] into ``rows`` x ``cols`` equal cells: [B * rows * cols, C, h // rows, w // cols], row by row.
+
+    What is left over at the lower and right edge is dropped.
+    """
+    batch, channels, height, width = maps.shape
+    high, wide = height // rows, width // cols
+    split = maps[:, :, : rows * high, : cols * wide].reshape(batch, channels, rows, high, cols, wide)
+    return split.permute(0, 2, 4, 1, 3, 5).reshape(batch * rows * cols, channels, high, wide)
+
+
 def inside_box(box: Tensor, height: int, width: int) -> Tensor:
     """Pixels inside the boxes: ``box`` [B,4] = (row0, row1, col0, col1), ends excluded -> bool [B,H,W]."""
     row0, row1, col0, col1 = (edge.view(-1, 1, 1) for edge in box.unbind(1))

@@ -10,7 +10,6 @@ import torch
 from torch import Tensor
 
 from wsss_geo.methods import Method
-from wsss_geo.nn.schedule import learning_rate_factor
 from wsss_geo.training.batches import make_batch
 from wsss_geo.training.scores import TagScores
 
@@ -51,7 +50,7 @@ class TagTraining(lightning.LightningModule):
 
     def validation_step(self, items: Mapping[str, Any], index: int) -> None:
         """Count one batch of whole tiles."""
-        self.tag_scores.add(items["image01"], items["valid"], items["tags"])
+        self.tag_scores.add(items["image01"], items["valid"], items.get("cell_tags", items["tags"]))
 
     def on_validation_epoch_end(self) -> None:
         """Log the scores."""
@@ -59,11 +58,8 @@ class TagTraining(lightning.LightningModule):
         self.log_dict({f"val/{k}": v for k, v in self.validated.items()}, sync_dist=True)
 
     def configure_optimizers(self) -> Any:
-        """AdamW with warm-up and polynomial decay."""
-        settings, steps = self.method.settings, self.method.steps
-        optimizer = torch.optim.AdamW(self.method.parameter_groups(), weight_decay=settings.weight_decay)
-        warmup = max(1, round(settings.warmup * steps))
-        schedule = torch.optim.lr_scheduler.LambdaLR(
-            optimizer, lambda step: learning_rate_factor(step, steps, warmup_steps=warmup)
-        )
+        """AdamW with the method's schedule."""
+        method = self.method
+        optimizer = torch.optim.AdamW(method.parameter_groups(), weight_decay=method.settings.weight_decay)
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: method.learning_rate_factor(step))
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from wsss_geo.nn.network import Network
-from wsss_geo.nn.tensors import resize
+from wsss_geo.nn.tensors import resize, split_cells
 
 
 class TagScores:
@@ -26,22 +26,37 @@ class TagScores:
         self.inside = self.pixels = 0.0
 
     def add(self, image01: Tensor, valid: Tensor, tags: Tensor) -> None:
-        """Count B scenes: images [B,N,H,W] in 0..1, validity bool [B,H,W], tags [B,K]."""
+        """Count B views: images [B,N,H,W] in 0..1, validity bool [B,H,W], tags [B,K] or, of mosaics, [B,K,g,g].
+
+        Each tile of a mosaic counts as a scene of its own; those without a tag do not count.
+        """
+        cells = tags[:, :, None, None] if tags.dim() == 2 else tags
+        grid = (cells.shape[-2], cells.shape[-1])
         probabilities, cam = self.network.predict_with_cam(image01)
-        usable = resize(valid[:, None].float(), (probabilities.shape[-2], probabilities.shape[-1]))[:, 0] > 0.5
-        label = probabilities.argmax(dim=1)
+        size = (probabilities.shape[-2], probabilities.shape[-1])
+        label, seen, usable = (
+            split_cells(maps, *grid)
+            for maps in (
+                probabilities.argmax(dim=1, keepdim=True),
+                resize(cam, size),
+                resize(valid[:, None].float(), size) > 0.5,
+            )
+        )
+        given = split_cells(cells, *grid).flatten(1) > 0.5
+        known = given.any(dim=1) if grid != (1, 1) else torch.ones_like(given[:, 0])
+        self._add_scenes(label[known, 0], seen[known], usable[known, 0], given[known])
+
+    def _add_scenes(self, label: Tensor, cam: Tensor, usable: Tensor, given: Tensor) -> None:
         total = usable.flatten(1).sum(1).clamp(min=1)
         covers = torch.stack([((label == c) & usable).flatten(1).sum(1) / total for c in self.channels], dim=1)
-        self._count(0, covers >= self.share, tags > 0.5)
+        self._count(0, covers >= self.share, given)
         seen = torch.where(usable[:, None], cam, 0).flatten(2)
         best = seen.topk(max(1, round(seen.shape[2] / 12)), dim=2).values.mean(2)
-        self._count(1, best > 0.5, tags > 0.5)
-        allowed = tags > 0.5
-        if self.network.cold is not None:
-            allowed = torch.cat(
-                [allowed[:, : self.network.cold], torch.ones_like(allowed[:, :1]), allowed[:, self.network.cold :]], 1
-            )
-        hit = allowed.gather(1, label.flatten(1)).view_as(label) & usable
+        self._count(1, best > 0.5, given)
+        cold = self.network.cold
+        if cold is not None:
+            given = torch.cat([given[:, :cold], torch.ones_like(given[:, :1]), given[:, cold:]], 1)
+        hit = given.gather(1, label.flatten(1)).view_as(label) & usable
         self.inside += float(hit.sum())
         self.pixels += float(usable.sum())
 

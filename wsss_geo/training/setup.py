@@ -55,8 +55,11 @@ def make_card(job: TrainJob, tileset: TileSet, rows: Any, settings: Settings, si
         "cam_from": kind.cam_from,
         "decoder_width": settings.decoder_width,
         "dilation": settings.dilation,
+        "decoder_stride": settings.decoder_stride,
         "backbone_args": dict(job.backbone_args),
     }
+    if kind.class_tokens:
+        network["class_tokens"] = True
     return ModelCard(
         method=job.method,
         network=network,
@@ -77,10 +80,10 @@ def make_method(job: TrainJob, card: ModelCard, settings: Settings) -> Method:
     """Build network and method, with the starting weights the job asks for. Raises WsssGeoError leaves."""
     torch.manual_seed(job.seed)
     network = _network(job, card)
-    if card.tile_size % network.patch:
+    if card.tile_size % network.multiple:
         raise UsageError(
-            f"train.crop: {card.tile_size} px is no multiple of the patch of {network.patch} px of {job.backbone}",
-            f"use {max(1, card.tile_size // network.patch) * network.patch}",
+            f"train.crop: {card.tile_size} px is no multiple of the patch of {network.multiple} px of {job.backbone}",
+            f"use {max(1, card.tile_size // network.multiple) * network.multiple}",
         )
     if job.weights:
         try:
@@ -91,7 +94,9 @@ def make_method(job: TrainJob, card: ModelCard, settings: Settings) -> Method:
         position = getattr(network.encoder.vit, "pos_embed", None)
         if isinstance(position, torch.nn.Parameter):
             position.requires_grad_(False)  # as in the published family; from scratch it has to learn
-    return METHODS[job.method](network, card.classes, settings, job.steps)
+    method = METHODS[job.method](network, card.classes, settings, job.steps)
+    method.meet_tiles(torch.tensor([card.tag_counts[name] for name in card.classes.taggable]))
+    return method
 
 
 def make_settings(job: TrainJob) -> Settings:
