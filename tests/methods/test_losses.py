@@ -189,6 +189,14 @@ def test_class_balanced_equals_the_literal_loop() -> None:
     assert loss.item() == pytest.approx(sum(means) / 3)
 
 
+@pytest.mark.parametrize("balance", [0.0, 0.5, 1.0])
+def test_a_class_weighs_its_pixels_to_a_power(balance: float) -> None:
+    logits, labels = draw(0, 2, 5, 4, 6), draw_labels(1, 3, 2, 4, 6)
+    weight = torch.stack([(labels == c).sum() for c in range(5)]).clamp(min=1).double() ** -balance
+    literal = F.cross_entropy(logits, labels, weight=weight.to(logits), ignore_index=255)
+    torch.testing.assert_close(losses.class_balanced_cross_entropy(logits, labels, balance), literal)
+
+
 def test_joint_loss_equals_the_product_of_probabilities() -> None:
     f, d, labels = draw(0, 2, 4, 5, 5), draw(1, 2, 4, 5, 5), draw_labels(2, 4, 2, 5, 5)
     product = f.softmax(1) * d.sigmoid()

@@ -104,3 +104,26 @@ def test_mean_and_deviation_are_applied_inside():
     image = torch.rand(1, 3, 32, 32)
     expected = network.encoder((image - 0.5) / 0.25).final
     torch.testing.assert_close(network.encode(image).final, expected)
+
+
+def test_a_decoder_stride_refines_the_grid_of_all_answers():
+    network = tiny(decoder_stride=4)
+    assert (network.multiple, network.patch) == (8, 4)
+    image = torch.rand(2, 3, 32, 48)
+    probabilities, cam = network.predict_with_cam(image)
+    assert probabilities.shape == cam.shape == (2, 3, 8, 12)
+    torch.testing.assert_close(network.decode(image, network.encode(image)), network.decode(image))
+    # The image itself reaches the decoder: with the tokens held, a change shows where it is and not far from it.
+    tokens = network.encode(image)
+    changed = image.clone()
+    changed[:, :, :4, :4] = 0
+    moved = (network.decode(changed, tokens) - network.decode(image, tokens)).abs().amax((0, 1)) > 1e-7
+    assert moved[0, 0]
+    assert not moved[5:].any()
+    assert not moved[:, 5:].any()
+
+
+@pytest.mark.parametrize("stride", [1, 3, 16])
+def test_a_decoder_stride_that_does_not_fit_is_refused(stride):
+    with pytest.raises(ValueError, match=f"stride of {stride} px"):
+        tiny(decoder_stride=stride)
