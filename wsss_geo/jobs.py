@@ -11,12 +11,16 @@ from dataclasses import dataclass, fields
 from typing import Any, ClassVar, Optional, Tuple, Type
 
 from .errors import UsageError
-from .job_fields import REQUIRED, Job, Result, is_required, setting
+from .job_fields import REQUIRED, Job, Result, is_required, parse_bytes, parse_shard, setting
 
-METHODS = ("aerial", "toco", "ctfa", "sfc", "cti", "stcl")
+METHODS = ("aerial", "toco", "ctfa", "sfc", "cti", "stcl", "supervised")
 DEVICES = ("auto", "cpu", "cuda", "mps")
 SCORES = ("decoder", "cam", "both")
 SPLITS = ("train", "val", "test")
+DATASETS = (
+    "coco2014", "deepglobe", "dlrsd", "eurosat", "isaid", "loveda", "potsdam", "ucmerced", "vaihingen", "voc2012",
+)  # fmt: skip
+PROTOCOLS = ("official", "clutter", "ctfa")
 REFINEMENTS = ("none", "par", "crf")
 
 
@@ -26,8 +30,20 @@ class TileJob(Job):
 
     command: ClassVar[str] = "tile"
 
-    rasters: Tuple[str, ...] = setting(REQUIRED, "paths", "Rasters, or folders of rasters or images", positional=True)
+    rasters: Tuple[str, ...] = setting(
+        REQUIRED, "paths", "Rasters, or folders of rasters or images; with --dataset its folder", positional=True
+    )
     out: str = setting(REQUIRED, "path", "Folder of the new tile set")
+    dataset: Optional[str] = setting(
+        None, "choice", "Public data set in its official layout: brings classes, tags, masks and splits", choices=DATASETS
+    )
+    protocol: Optional[str] = setting(
+        None, "choice", "Whose classes, splits and tiles of the data set; official unless given", choices=PROTOCOLS,
+        advanced=True,
+    )  # fmt: skip
+    variant: Optional[str] = setting(
+        None, "text", "Version of the data set, such as irrg, rgb or rgbir of potsdam", advanced=True
+    )
     tags: Optional[str] = setting(
         None,
         "path",
@@ -54,6 +70,16 @@ class TileJob(Job):
         """Shares must leave something to train on."""
         if self.val + self.test >= 1:
             raise UsageError(f"tile.val + tile.test = {self.val + self.test:g} leave nothing to train on", "lower one")
+        if self.dataset is None:
+            lost = [n for n in ("protocol", "variant") if getattr(self, n) is not None]
+            if lost:
+                raise UsageError(f"tile.{lost[0]}: speaks of a data set, but none is named", "name one with --dataset")
+        elif len(self.rasters) != 1:
+            raise UsageError("tile.rasters: a data set is one folder", f"give the folder of {self.dataset} alone")
+        else:
+            own = [n for n in ("tags", "classes", "field", "scene_block") if getattr(self, n) is not None]
+            if own:
+                raise UsageError(f"tile.{own[0]}: the data set {self.dataset} brings its own", "leave it out")
 
 
 @dataclass(frozen=True)
@@ -117,6 +143,29 @@ class PredictJob(Job):
     batch_size: int = setting(8, "int", "Windows a batch", low=1, advanced=True)
     device: str = setting("auto", "choice", "Where to compute", choices=DEVICES)
     threads: int = setting(2, "int", "Threads that decode the raster", low=1, high=64, advanced=True)
+    max_memory: Optional[str] = setting(
+        None, "text", "Most memory to use, such as 1.5GiB: batches and reads become smaller to keep to it", advanced=True
+    )
+    workers: int = setting(0, "int", "Processes of this machine that share the work; 0: do it in one", low=0)
+    scheduler: Optional[str] = setting(
+        None, "text", "Dask scheduler whose workers share the work, as in tcp://head:8786", advanced=True
+    )
+    shard: Optional[str] = setting(
+        None, "text", "Compute only one part, as in 2/8, for the tasks of a batch queue; --finish joins them", advanced=True
+    )
+    finish: bool = setting(False, "flag", "Join what the shards have computed", advanced=True)
+    stac: bool = setting(False, "flag", "Write a STAC item beside the mask", advanced=True)
+
+    def check(self) -> None:
+        """There is one way to share the work at a time."""
+        ways = {"workers": self.workers, "scheduler": self.scheduler, "shard": self.shard, "finish": self.finish}
+        given = [name for name, value in ways.items() if value]
+        if len(given) > 1:
+            raise UsageError(f"predict: {' and '.join(given)} do not go together", "give one of them")
+        if self.shard is not None:
+            parse_shard(self.shard)
+        if self.max_memory is not None:
+            parse_bytes("predict.max_memory", self.max_memory)
 
 
 @dataclass(frozen=True)
@@ -292,6 +341,18 @@ class PredictResult(Result):
     polygon_count: Optional[int] = None
     confidence: Optional[str] = None
     cam: Optional[str] = None
+
+
+@dataclass(frozen=True)
+class ShardResult(Result):
+    """``bands`` this shard has computed of ``total``; ``finished`` by all shards up to now. The mask comes later."""
+
+    shard: str
+    work: Tuple[str, ...]
+    bands: int
+    finished: int
+    total: int
+    seconds: float
 
 
 @dataclass(frozen=True)

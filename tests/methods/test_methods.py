@@ -10,6 +10,7 @@ from wsss_geo.errors import UsageError
 from wsss_geo.methods import METHODS, settings_from
 from wsss_geo.methods.aerial import absence_loss, tag_loss
 from wsss_geo.methods.base import Labeller
+from wsss_geo.nn.class_tokens import ClassTokenNetwork
 from wsss_geo.nn.network import Network
 from wsss_geo.training.batches import StepSampler, make_batch
 
@@ -22,10 +23,10 @@ def scheme_of(policy: str) -> ClassScheme:
     return ClassScheme.from_names(names, policy)
 
 
-def network_of(scheme: ClassScheme, seed: int = 0) -> Network:
+def network_of(scheme: ClassScheme, seed: int = 0, kind: type[Network] = Network) -> Network:
     torch.manual_seed(seed)
     cold = scheme.background_name
-    return Network(
+    return kind(
         "vit_tiny_patch16_224",
         classes=len(scheme),
         taggable=len(scheme.taggable),
@@ -43,7 +44,8 @@ def method_of(name: str, policy: str, steps: int = 10, **settings: object):
     scheme = scheme_of(policy)
     kind = METHODS[name]
     given = {"decoder_width": 8, "dilation": 1, **settings}
-    return kind(network_of(scheme), scheme, settings_from(kind.settings_type, given), steps)
+    network = network_of(scheme, kind=ClassTokenNetwork if kind.class_tokens else Network)
+    return kind(network, scheme, settings_from(kind.settings_type, given), steps)
 
 
 def items_of(scheme: ClassScheme, count: int = 3, cells: int = 0, seed: int = 1):
@@ -56,6 +58,7 @@ def items_of(scheme: ClassScheme, count: int = 3, cells: int = 0, seed: int = 1)
         "image01": torch.rand(count, 3, SIZE, SIZE, generator=generator),
         "valid": torch.ones(count, SIZE, SIZE, dtype=torch.bool),
         "tags": tags,
+        "mask": torch.randint(len(scheme), (count, SIZE, SIZE), generator=generator),
     }
     if cells:
         items["cell_tags"] = tags[:, :, None, None].repeat(1, 1, cells, cells)
@@ -72,7 +75,8 @@ def test_all_terms_are_finite_named_and_train_what_they_should(name, policy):
     assert all(torch.isfinite(t) for t in terms.values())
     sum(terms.values()).backward()
     trained = {n for n, p in method.named_parameters() if p.grad is not None and p.grad.abs().sum() > 0}
-    for part in ("network.encoder.vit.blocks.0", "network.aux_classifier", "network.decoder"):
+    evidence = "network.classifier" if name == "sfc" else "network.aux_classifier"
+    for part in ("network.encoder.vit.blocks.0", evidence, "network.decoder"):
         assert any(n.startswith(part) for n in trained), part
     assert not any("teacher" in n for n in trained)
 
@@ -91,6 +95,7 @@ def test_an_invalid_batch_is_survived():
         items = items_of(method.scheme)
         items["valid"] = torch.zeros_like(items["valid"])
         items["tags"] = torch.zeros_like(items["tags"])
+        items["mask"] = torch.full_like(items["mask"], 255)
         terms = method.losses(make_batch(items, method, SIZE, 0, 9), 9)
         total = sum(terms.values())
         total.backward()

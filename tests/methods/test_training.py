@@ -235,3 +235,12 @@ def test_mosaics_show_neighbours_with_their_tags(tiles):
         shown = torch.nn.functional.avg_pool2d(item["valid"][None].float(), 32)[0] > 0
         assert not (shown & missing).any()
         assert (item["cell_tags"].sum(0)[missing] == 0).all()
+
+
+def test_masks_teach_where_there_are_some(tiles, tmp_path):
+    result = wsss_geo.train(
+        tiles, out=tmp_path / "run", method="supervised", steps=60, batch_size=8, check_every=60, **TINY,
+        settings={**SMALL, "lr": 2e-3},
+    )  # fmt: skip
+    scores = wsss_geo.evaluate(model=result.model, tiles=tiles, split="val", device="cpu")
+    assert scores.miou > 0.5
