@@ -18,6 +18,7 @@ from torch import Tensor
 
 from wsss_geo.classes import ClassScheme
 from wsss_geo.errors import InputError, ModelError
+from wsss_geo.nn.class_tokens import ClassTokenNetwork
 from wsss_geo.nn.network import Network
 from wsss_geo.outputs import replacing
 from wsss_geo.raster.normalisation import Normalisation
@@ -30,9 +31,10 @@ _KEY = "wsss_geo"
 class ModelCard:
     """What a model is, was trained on, and expects.
 
-    ``network`` holds the constructor arguments of ``Network``; ``gsd`` is metres a pixel or None; ``tile_size`` the
-    side of a training view in pixels; ``tag_counts`` training tiles per class; ``area`` the training area as
-    ``{"bbox": [west, south, east, north], "crs": "EPSG:4326"}`` or None; ``scores`` figures of the training.
+    ``network`` holds the constructor arguments of ``Network``, or, where ``class_tokens`` is true beside them, of
+    ``ClassTokenNetwork``; ``gsd`` is metres a pixel or None; ``tile_size`` the side of a training view in pixels;
+    ``tag_counts`` training tiles per class; ``area`` the training area as ``{"bbox": [west, south, east, north],
+    "crs": "EPSG:4326"}`` or None; ``scores`` figures of the training.
     """
 
     method: str
@@ -112,14 +114,16 @@ def build_network(card: ModelCard, *, pretrained: bool = False) -> Network:
     """Build the network that a card describes, with random or timm's published weights."""
     scheme = card.classes
     name = scheme.background_name
-    return Network(
+    arguments = dict(card.network)
+    kind = ClassTokenNetwork if arguments.pop("class_tokens", False) else Network
+    return kind(
         classes=len(scheme),
         taggable=len(scheme.taggable),
         cold=None if name is None else scheme.names.index(name),
         mean=card.normalisation.mean,
         std=card.normalisation.std,
         pretrained=pretrained,
-        **card.network,
+        **arguments,
     )
 
 

@@ -66,8 +66,8 @@ class Network(nn.Module):
         self.multiple = self.encoder.patch
         self.patch = decoder_stride or self.encoder.patch
         width = self.encoder.width
-        self.classifier = ClassMaps(width, taggable)
-        self.aux_classifier = ClassMaps(width, taggable)
+        self.classifier: nn.Module = ClassMaps(width, taggable)
+        self.aux_classifier: nn.Module = ClassMaps(width, taggable)
         self.decoder = (
             DetailDecoder(width, len(mean), classes, decoder_width, self.multiple, decoder_stride)
             if decoder_stride

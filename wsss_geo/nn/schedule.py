@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import nn
 
@@ -37,3 +39,8 @@ def ema_update(target_module: nn.Module, source_module: nn.Module, momentum: flo
         weight.lerp_(source_parameters[name].to(weight), 1 - momentum)
     for name, buffer in target_buffers.items():
         buffer.copy_(source_buffers[name])
+
+
+def cosine_between(share: float, first: float, last: float) -> float:
+    """Value at ``share`` (0..1) of the way from ``first`` to ``last`` along half a cosine, held at the ends."""
+    return last + (first - last) * 0.5 * (1 + math.cos(math.pi * min(1.0, max(0.0, share))))
