@@ -229,6 +229,27 @@ def test_polygons_points_and_scenes(scene):
     assert tags_of(scene) == {"scene_r0_c0": NAMES}
 
 
+def test_scenes_shifted_inward_keep_to_their_own_tiles(scene):
+    """Tiles of 100 px on 320 px: the last two overlap by most of their sides."""
+    columns = {0: "water", 100: "", 200: "field", 220: None}
+    shapes = [box(600000 + c / 2, 5399950, 600050 + c / 2, 5400000) for c in columns]
+    frame = geopandas.GeoDataFrame({"tags": list(columns.values())}, geometry=shapes, crs=32633)
+    frame.to_file(scene / "cells.gpkg")
+    tile(scene, "cells.gpkg", size=100, background="explicit", val=0.0)
+    assert tags_of(scene) == {"scene_r0_c0": ["water"], "scene_r0_c100": [], "scene_r0_c200": ["field"]}
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_scenes_of_an_image_without_georeference(tmp_path, sign):
+    """Rows count downwards as y here and as -y in QGIS."""
+    write_raster(tmp_path / "scene.png", np.ones((3, 128, 128), np.uint8), None, None, driver="PNG")
+    sides = [(at, *sorted((at * sign, (at + 64) * sign))) for at in (0, 64)]
+    shapes = [box(west, low, west + 64, high) for west, low, high in sides]
+    geopandas.GeoDataFrame({"tags": ["water", "field"]}, geometry=shapes).to_file(tmp_path / "cells.gpkg")
+    tile(tmp_path, "cells.gpkg", rasters=[str(tmp_path / "scene.png")])
+    assert tags_of(tmp_path) == {"scene_r0_c0": ["water"], "scene_r64_c64": ["field"]}
+
+
 def test_colour_masks_match_by_nearest_folder(tmp_path):
     write_classes(
         ClassScheme.from_json([{"name": "a", "color": "#0a0b0c"}, {"name": "b", "color": "#ff0000"}]),

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import shapely
+from affine import Affine
 from numpy.typing import NDArray
 
 from wsss_geo.errors import InputError
@@ -29,14 +30,15 @@ def vector_tags(
 
     Features of one class: a tile takes the classes whose polygons cover at least ``min_area`` of it, and those of
     all points and lines in it; a tile that no feature touches stays untagged. Features with a list ``tags`` are
-    scenes: a tile takes the tags of the scenes that hold its centre, or of the points in it.
+    scenes: a tile takes the tags of the scenes that hold its centre, or of the points in it. Of scenes that overlap
+    there it takes those that cover most of it, and none if they are untagged (no value in ``tags``).
     """
     frame = _read(path)
     attribute, scenes = _attribute(path, frame, attribute)
     names = [_names(value, path, i, scenes) for i, value in enumerate(frame[attribute])]
-    usable = np.array([bool(n) or (scenes and n is not None) for n in names], dtype=bool)
+    usable = np.array([scenes or bool(n) for n in names], dtype=bool)
     usable &= ~(frame.geometry.isna() | frame.geometry.is_empty).to_numpy()
-    kept = [n for n, u in zip(names, usable, strict=True) if u and n is not None]
+    kept = [n for n, u in zip(names, usable, strict=True) if u]
     shapes = frame.geometry[usable]
     ids = [str(i) for i, u in zip(frame.index, usable, strict=True) if u]
 
@@ -51,10 +53,11 @@ def vector_tags(
             hit.update(features)
     if frame.crs is None and any(s.crs is not None for s in sources):
         report.warn(f"{path}: has no CRS, taken to be that of the rasters")
-    missed = [f"feature {i}" for at, i in enumerate(ids) if at not in hit]
+    given = [at for at, found in enumerate(kept) if found is not None]
+    missed = [f"feature {ids[at]}" for at in given if at not in hit]
     return TagTable(
         merged(pairs),
-        given=len(kept),
+        given=len(given),
         missed=len(missed),
         unmatched=tuple(missed[:5]),
         expected="check the CRS of the layer and that it overlaps the rasters",
@@ -81,6 +84,8 @@ def _read(path: Path) -> Any:
         raise InputError(path, "has no geometry", "give a layer of polygons or points")
     if frame.empty:
         raise InputError(path, "has no features", "tag some scenes first")
+    if frame.crs is not None and frame.crs.name.startswith("Undefined"):  # how a GeoPackage says that there is none
+        frame = frame.set_crs(None, allow_override=True)
     return frame.reset_index(drop=True)
 
 
@@ -126,6 +131,8 @@ def _in_pixels(path: Path, shapes: Any, source: Source) -> NDArray[Any]:
         )
     inverse = ~source.transform
     flat = shapely.force_2d(np.asarray(shapes.array))
+    if source.transform == Affine.identity() and np.nanmax(shapely.bounds(flat)[:, 3], initial=-np.inf) <= 0:
+        flat = shapely.transform(flat, lambda xy: xy * (1, -1))  # QGIS draws a raster without georeference below y = 0
 
     def to_pixels(xy: NDArray[np.float64]) -> NDArray[np.float64]:
         x, y = xy[:, 0], xy[:, 1]
@@ -139,25 +146,41 @@ def _in_pixels(path: Path, shapes: Any, source: Source) -> NDArray[Any]:
     return moved
 
 
+_Names = Sequence["tuple[str, ...] | None"]
 _Joined = Iterator[tuple[int, tuple[str, ...], set[int]]]
+#: Scenes that cover a tile this much as well as the best one do so equally.
+_AS_GOOD = 0.99
 
 
-def _scene_join(shapes: NDArray[Any], names: Sequence[tuple[str, ...]], source: Source, _: float) -> _Joined:
-    """Yield (tile, names, features) for scenes: polygons that hold the centre of a tile, points in a tile."""
+def _scene_join(shapes: NDArray[Any], names: _Names, source: Source, _: float) -> _Joined:
+    """Yield (tile, names, features) for scenes: polygons that hold the centre of a tile, points in a tile.
+
+    In a grid whose last scenes are shifted inward several may hold the centre: those that cover most of it count.
+    """
     boxes = source.boxes_px()
     polygons = np.isin(shapely.get_type_id(shapes), _POLYGONS)
     centres = shapely.centroid(boxes)
     where = np.flatnonzero(polygons)
     features, tiles = shapely.STRtree(centres).query(shapes[where], predicate="intersects")
-    for feature, tile in zip(where[features].tolist(), tiles.tolist(), strict=True):
-        yield tile, names[feature], {feature}
+    features = where[features]
+    covered = shapely.area(shapely.intersection(shapes[features], boxes[tiles]))
+    most = np.zeros(len(boxes))
+    np.maximum.at(most, tiles, covered)
+    owned = covered >= _AS_GOOD * most[tiles]
+    yield from _given(names, features[owned], tiles[owned])
     where = np.flatnonzero(~polygons)
     features, tiles = shapely.STRtree(boxes).query(shapes[where], predicate="intersects")
-    for feature, tile in zip(where[features].tolist(), tiles.tolist(), strict=True):
-        yield tile, names[feature], {feature}
+    yield from _given(names, where[features], tiles)
 
 
-def _class_join(shapes: NDArray[Any], names: Sequence[tuple[str, ...]], source: Source, min_area: float) -> _Joined:
+def _given(names: _Names, features: NDArray[np.int64], tiles: NDArray[np.int64]) -> _Joined:
+    for feature, tile in zip(features.tolist(), tiles.tolist(), strict=True):
+        found = names[feature]
+        if found is not None:
+            yield tile, found, {feature}
+
+
+def _class_join(shapes: NDArray[Any], names: _Names, source: Source, min_area: float) -> _Joined:
     """Yield (tile, names, features): classes by the covered share of the tile, points and lines wherever they touch.
 
     A tile that is touched but reaches no share is yielded with no names.
@@ -177,7 +200,7 @@ def _class_join(shapes: NDArray[Any], names: Sequence[tuple[str, ...]], source: 
         if is_areal and part <= 0:
             continue
         touched.setdefault(tile, set()).add(feature)
-        for name in names[feature]:
+        for name in names[feature] or ():
             covered[tile, name] = covered.get((tile, name), 0.0) + (part if is_areal else 1.0)
     found: dict[int, list[str]] = {}
     for (tile, name), part in covered.items():
