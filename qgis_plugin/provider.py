@@ -7,6 +7,7 @@ from qgis.core import QgsProcessingProvider
 from qgis.PyQt.QtGui import QIcon
 
 from .algorithms.evaluate import Evaluate
+from .algorithms.scene_grid import MakeSceneGrid
 from .algorithms.segment import Segment
 from .algorithms.selftest import SelfTest
 from .algorithms.tile import Tile
@@ -32,7 +33,7 @@ class WsssGeoProvider(QgsProcessingProvider):
 
     def loadAlgorithms(self) -> None:
         """Add all algorithms."""
-        for algorithm in (Segment, Tile, Train, Evaluate, Vectorize, SelfTest):
+        for algorithm in (Segment, MakeSceneGrid, Tile, Train, Evaluate, Vectorize, SelfTest):
             self.addAlgorithm(algorithm())
 
     def supportedOutputRasterLayerExtensions(self) -> list[str]:
