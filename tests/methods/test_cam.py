@@ -58,7 +58,7 @@ def test_percentile_survives_a_hot_pixel_and_a_nearly_empty_map() -> None:
 class Recorder:
     """A stand-in network: class maps are fixed mixtures of the bands, averaged over patches; input sizes are kept."""
 
-    patch = 4
+    multiple = 4
 
     def __init__(self) -> None:
         self.sizes: list[tuple[int, ...]] = []
@@ -66,7 +66,7 @@ class Recorder:
 
     def class_maps(self, image: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         self.sizes.append(tuple(image.shape))
-        tokens = F.avg_pool2d(image, self.patch)
+        tokens = F.avg_pool2d(image, self.multiple)
         ramp = torch.linspace(0, 1, tokens.shape[-1])  # not symmetric under flip
         cam = torch.einsum("kc,bchw->bkhw", self.mix, tokens) * ramp
         return cam, cam.sin()

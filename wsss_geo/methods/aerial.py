@@ -24,12 +24,13 @@ from typing import ClassVar
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from wsss_geo.classes import IGNORE, ClassScheme
 from wsss_geo.methods.base import Batch, Labeller, Method, Settings
 from wsss_geo.nn.heads import top_pool
-from wsss_geo.nn.losses import multilabel_soft_margin
 from wsss_geo.nn.network import Network
+from wsss_geo.nn.processes import joint_mean
 from wsss_geo.nn.schedule import ema_update
 from wsss_geo.nn.tensors import resize, resize_nearest, split_cells
 from wsss_geo.tileset.photometry import LAND, Jitter
@@ -140,7 +141,9 @@ def tag_loss(evidence: Tensor, cells: Tensor, top: float) -> Tensor:
     each = split_cells(evidence, rows, cols)
     tags = split_cells(cells, rows, cols).flatten(1)
     known = (tags > 0.5).any(dim=1) if rows * cols > 1 else torch.ones_like(tags[:, 0], dtype=torch.bool)
-    return multilabel_soft_margin(top_pool(each[known], top), tags[known])
+    found = top_pool(each, top).float()
+    losses = functional.multilabel_soft_margin_loss(found, tags.to(found.dtype), reduction="none")
+    return joint_mean(losses.masked_fill(~known, 0).sum(), known.sum())
 
 
 def absence_loss(logits: Tensor, allowed: Tensor, usable: Tensor) -> Tensor:
@@ -148,7 +151,7 @@ def absence_loss(logits: Tensor, allowed: Tensor, usable: Tensor) -> Tensor:
     logits = logits.float()
     kept = logits.masked_fill(~allowed, -torch.inf).logsumexp(dim=1)
     surprise = torch.where(usable, logits.logsumexp(dim=1) - kept.masked_fill(~usable, 0.0), 0.0)
-    return surprise.sum() / usable.sum().clamp(min=1)
+    return joint_mean(surprise.sum(), usable.sum())
 
 
 def _masked_shares(scores: Tensor, allowed: Tensor) -> Tensor:

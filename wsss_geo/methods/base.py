@@ -47,7 +47,9 @@ class Batch:
     cells: Tensor | None = None
     """Tags of the single tiles of a mosaic [B,K,g,g], where views are mosaics."""
     generator: torch.Generator | None = None
-    """Source of everything random in a method's step; on the device of the images."""
+    """Source of everything random in a method's step; on the device of the images, alike in all processes."""
+    places: range | None = None
+    """Where several processes train together: the places of these views in the joint batch, which ends at ``stop``."""
 
 
 @dataclass(frozen=True)

@@ -50,9 +50,8 @@ class CTFA(ToCo):
             network.encoder.width, network.classes, settings.decoder_width, settings.dilation
         )
 
-    def dense_losses(self, batch: Batch, tokens: Tokens, labels: Tensor) -> dict[str, Tensor]:
+    def decoder_losses(self, batch: Batch, tokens: Tokens, logits: Tensor, labels: Tensor) -> dict[str, Tensor]:
         """What ToCo has, with both decoders taught by the joint loss as well."""
         foreground = self.labeller.ordered(self.foreground_decoder(tokens.final))
-        logits = self.labeller.ordered(self.network.decode(batch.image, tokens))
         joint = self.settings.w_joi * joint_loss(foreground, logits, labels)
-        return {**super().dense_losses(batch, tokens, labels), "joint": joint}
+        return {**super().decoder_losses(batch, tokens, logits, labels), "joint": joint}

@@ -83,8 +83,10 @@ class ToCo(Method):
     def losses(self, batch: Batch, step: int) -> dict[str, Tensor]:
         """Return the weighted terms of the sum above."""
         s, network, tags = self.settings, self.network, batch.tags
-        cam, aux_cam = multi_scale_cam(network, batch.image, s.cam_scales)
         tokens = network.encode(batch.image)
+        with torch.no_grad():
+            straight = network.classifier(tokens.final), network.aux_classifier(tokens.middle)
+        cam, aux_cam = multi_scale_cam(network, batch.image, s.cam_scales, straight=straight)
         grid = (tokens.final.shape[-2], tokens.final.shape[-1])
         aux_labels = self.labeller.grid_labels(aux_cam, tags, grid, batch.valid)
         terms = {
@@ -99,8 +101,12 @@ class ToCo(Method):
         return terms
 
     def dense_losses(self, batch: Batch, tokens: Tokens, labels: Tensor) -> dict[str, Tensor]:
-        """Segmentation loss on the pseudo labels of the final maps, and the pairwise energy."""
+        """Losses that need the pseudo labels of the final maps: those of the decoder."""
         logits = self.labeller.ordered(self.network.decode(batch.image, tokens))
+        return self.decoder_losses(batch, tokens, logits, labels)
+
+    def decoder_losses(self, batch: Batch, tokens: Tokens, logits: Tensor, labels: Tensor) -> dict[str, Tensor]:
+        """Segmentation loss of ``logits`` in the order of the labels, and the pairwise energy."""
         energy = local_pairwise_energy(logits.softmax(dim=1), batch.image, labels, valid=batch.valid)
         return {
             "seg": self.settings.w_seg * self.labeller.loss(logits, labels),
@@ -132,9 +138,9 @@ class ToCo(Method):
         side = max(1, round(s.crop_share * batch.image.shape[-1] / patch)) * patch
         if self.labeller.has_cold:
             regions = region_map(aux_cam, batch.tags, s.high, s.low)
-            return sample_crops(regions, s.crops, side, s.background_share, batch.valid, batch.generator)
+            return sample_crops(regions, s.crops, side, s.background_share, batch.valid, batch.generator, batch.places)
         size = (aux_cam.shape[-2], aux_cam.shape[-1])
         labels = self.labeller.grid_labels(aux_cam, batch.tags, size, batch.valid)
         regions = torch.where(labels == IGNORE, DOUBTFUL, HOT)
-        crops = sample_crops(regions, s.crops, side, valid=batch.valid, generator=batch.generator)
+        crops = sample_crops(regions, s.crops, side, 0.0, batch.valid, batch.generator, batch.places)
         return LocalCrops(crops.corners, shows_main_class(labels, crops, len(self.scheme.taggable)), side)

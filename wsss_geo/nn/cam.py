@@ -48,12 +48,14 @@ def multi_scale_cam(
     image: Tensor,
     scales: Sequence[float] = (1.0, 0.5, 1.5),
     percentile: float | None = None,
+    straight: MapPair | None = None,
 ) -> MapPair:
     """Class activation maps merged over scales and horizontal flip, without gradient.
 
     At each scale the image and its mirror image run as one doubled batch; both maps return to the image's size, the
     second is mirrored back, the larger of the pair survives and negative values become zero. The sum over scales is
-    normalised. Costs two forward passes a scale; memory is that of the largest scale plus two sums.
+    normalised. Costs two forward passes a scale; memory is that of the largest scale plus two sums. Where the raw maps
+    of ``image`` itself are at hand, give them as ``straight``: at scale 1 only the mirror image runs then.
 
     ``model`` has ``class_maps`` or is itself called; it is used in the mode (train or eval) it is in. ``image``
     [B,3,H,W]; scaled sides are rounded to multiples of ``model.multiple`` (16 if it has none).
@@ -65,8 +67,11 @@ def multi_scale_cam(
     totals: list[Tensor] = []
     for scale in scales:
         scaled = resize(image, (_round_to(scale * height, multiple), _round_to(scale * width, multiple)))
-        pair = forward(torch.cat([scaled, scaled.flip(-1)]))
-        merged = [_merge_flip(resize(maps.float(), (height, width))) for maps in pair]
+        if straight is not None and scaled is image:
+            pairs = list(zip(straight, forward(image.flip(-1)), strict=True))
+        else:
+            pairs = [maps.chunk(2) for maps in forward(torch.cat([scaled, scaled.flip(-1)]))]
+        merged = [_merge_flip(*pair, (height, width)) for pair in pairs]
         totals = [total + maps for total, maps in zip(totals, merged, strict=True)] if totals else merged
     cam, aux_cam = (normalise_cam(total, percentile) for total in totals)
     return cam, aux_cam
@@ -76,6 +81,6 @@ def _round_to(side: float, multiple: int) -> int:
     return max(1, math.floor(side / multiple + 0.5)) * multiple
 
 
-def _merge_flip(maps: Tensor) -> Tensor:
-    straight, mirrored = maps.chunk(2)
-    return torch.maximum(straight, mirrored.flip(-1)).relu()
+def _merge_flip(straight: Tensor, mirrored: Tensor, size: tuple[int, int]) -> Tensor:
+    # Mirrored back on the small grid: cheaper, and resizing does not tell left from right.
+    return torch.maximum(resize(straight.float(), size), resize(mirrored.flip(-1).float(), size)).relu()

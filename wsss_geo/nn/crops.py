@@ -52,12 +52,15 @@ def sample_crops(
     background_share: float = 0.2,
     valid: Tensor | None = None,
     generator: torch.Generator | None = None,
+    places: range | None = None,
 ) -> LocalCrops:
     """Draw ``count`` crops an image, centred on pixels that are doubtful or background, without replacement.
 
     Crops lie wholly inside the image, and inside ``valid`` bool [B,H,W] where enough do. An image with fewer than
     ``count`` candidates draws from all its positions. A crop is negative if its mean of ``regions`` [B,H,W]
-    is at most ``background_share``. ``generator`` must live on the device of ``regions``.
+    is at most ``background_share``. ``generator`` must live on the device of ``regions``. ``places`` of the images in
+    a joint batch of ``places.stop`` images: noise is drawn for all of it, so that its parts may be seen by several
+    processes.
     Raises UsageError when the image has fewer than ``count`` positions for such crops.
     """
     batch, height, width = regions.shape
@@ -71,7 +74,9 @@ def sample_crops(
     centres = regions[:, half : half + rows, half : half + cols]
     allowed = _narrow(allowed, (centres <= DOUBTFUL).flatten(1), count)
     # The largest of independent noise values are a uniform draw without replacement, for all images at once.
-    noise = torch.rand(allowed.shape, device=regions.device, generator=generator).masked_fill(~allowed, -1)
+    places = places or range(batch)
+    noise = torch.rand((places.stop, rows * cols), device=regions.device, generator=generator)
+    noise = noise[places.start :: places.step].masked_fill(~allowed, -1)
     picked = noise.topk(count, dim=1).indices
     mean = box_sums(regions, size).flatten(1).gather(1, picked) / (size * size)
     corners = torch.stack([picked // cols, picked % cols], dim=-1)

@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from wsss_geo.classes import IGNORE
+from wsss_geo.nn.processes import joint_mean
 from wsss_geo.nn.tensors import full_precision, resize, resize_nearest, usable_pixels
 
 #: Scale of the published loss, kept so that its weight (0.05) keeps its meaning.
@@ -93,7 +94,7 @@ def local_pairwise_energy(
             pairs += (gate * weight).sum()
             # A pair counts once from either side, each time with the gate of that side.
             attraction.addcmul_(0.5 * (gate + other_gate) * weight, other_shares)
-    return (pairs - _quadratic(shares, attraction)) / pairs.clamp(min=1)
+    return joint_mean(pairs - _quadratic(shares, attraction), pairs)
 
 
 def _gated(

@@ -1,7 +1,8 @@
 """Losses of weakly supervised segmentation: scalars, float32 also under autocast, finite on empty input.
 
 Labels are integer maps; 255 is ignored. Every average over pixels, pairs or crops is a sum over max(count, 1), so
-nothing to learn from means 0, not NaN.
+nothing to learn from means 0, not NaN. Where processes train together, counts are those of their joint batch, so that
+the mean of a loss over processes is the loss of that batch; all of them must then compute it.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from torch.nn import functional
 
 from wsss_geo.classes import IGNORE
 from wsss_geo.nn.energy import dense_energy, local_pairwise_energy
+from wsss_geo.nn.processes import joint_mean, summed, world_size
 from wsss_geo.nn.tensors import full_precision, resize
 
 __all__ = [
@@ -55,11 +57,11 @@ def patch_token_contrast(tokens: Tensor, labels: Tensor) -> Tensor:
     known = label != IGNORE
     pairs = known[:, :, None] & known[:, None, :]
     pairs.diagonal(dim1=1, dim2=2).fill_(False)
-    alike = label[:, :, None] == label[:, None, :]
-    same, different = pairs & alike, pairs & ~alike
-    return 0.5 * (1 - _sum_where(cosine, same) / (same.sum() + 1)) + 0.5 * (
-        _sum_where(cosine, different) / (different.sum() + 1)
-    )
+    equal = label[:, :, None] == label[:, None, :]
+    same, different = pairs & equal, pairs & ~equal
+    counts = summed(torch.stack([same.sum(), different.sum()])) + 1
+    alike, unlike = torch.stack([_sum_where(cosine, same), _sum_where(cosine, different)]) * world_size() / counts
+    return 0.5 * (1 - alike) + 0.5 * unlike
 
 
 @full_precision
@@ -117,8 +119,9 @@ def class_balanced_cross_entropy(logits: Tensor, labels: Tensor, balance: float 
     """
     loss = pixel_cross_entropy(logits, labels)
     members = [labels == c for c in range(logits.shape[1])]
-    means = torch.stack([_mean_where(loss, m) for m in members])
-    counts = torch.stack([m.sum() for m in members])
+    counts = summed(torch.stack([m.sum() for m in members]))
+    totals = torch.stack([_sum_where(loss, m) for m in members]) * world_size()
+    means = totals / counts.clamp(min=1)
     weights = torch.where(counts > 0, counts.clamp(min=1).to(means.dtype) ** (1 - balance), 0)
     return (means * weights).sum() / weights.sum().clamp(min=1)
 
@@ -141,4 +144,4 @@ def _sum_where(values: Tensor, mask: Tensor) -> Tensor:
 
 
 def _mean_where(values: Tensor, mask: Tensor) -> Tensor:
-    return _sum_where(values, mask) / mask.sum().clamp(min=1)
+    return joint_mean(_sum_where(values, mask), mask.sum())

@@ -60,8 +60,9 @@ def refine_labels(
     """
     _check_thresholds(high, low)
     small = _reduced(image01, downscale)
-    warm = resize(cam, _size(small))
-    present = torch.cat([torch.ones_like(tags[:, :1], dtype=torch.bool), _present(tags)], dim=1)
+    warm, tagged, channels = _tagged_first(cam, tags)
+    warm = resize(warm, _size(small))
+    present = torch.cat([torch.ones_like(tagged[:, :1]), tagged], dim=1)
     # The refiner treats channels alike, so both thresholds share one pass and one set of affinities.
     shares = [
         softmax_over_present(torch.cat([torch.full_like(warm[:, :1], level), warm], dim=1), present)
@@ -70,7 +71,8 @@ def refine_labels(
     refined = resize(par(small, torch.cat(shares, dim=1)), _size(image01))
     absent = ~present[:, :, None, None]
     at_high, at_low = (half.masked_fill(absent, -torch.inf).argmax(dim=1) for half in refined.chunk(2, dim=1))
-    label = torch.where(at_high + at_low == 0, 0, torch.where(at_high == 0, IGNORE, at_high))
+    named = _renamed((at_high - 1).clamp(min=0), channels) + 1
+    label = torch.where(at_high + at_low == 0, 0, torch.where(at_high == 0, IGNORE, named))
     return _keep_usable(label, box, valid)
 
 
@@ -124,10 +126,12 @@ def refine_labels_none(
     Returns int64 [B,H,W], 0..K-1 or 255.
     """
     small = _reduced(image01, downscale)
-    shares = softmax_over_present(resize(cam, _size(small)) / temperature, _present(tags))
+    warm, tagged, channels = _tagged_first(cam, tags)
+    shares = softmax_over_present(resize(warm, _size(small)) / temperature, tagged)
     refined = resize(par(small, shares), _size(image01))
     refined = refined / refined.sum(dim=1, keepdim=True).clamp(min=1e-8)
-    return label_by_margin(refined, tags, confidence, margin, box, valid)
+    label = label_by_margin(refined, tagged, confidence, margin, box, valid)
+    return torch.where(label == IGNORE, IGNORE, _renamed(label.masked_fill(label == IGNORE, 0), channels))
 
 
 @full_precision
@@ -136,6 +140,24 @@ def softmax_over_present(maps: Tensor, present: Tensor) -> Tensor:
     absent = ~present.bool()[:, :, None, None]
     # An image without any present channel yields NaN everywhere, and all of it is absent.
     return maps.masked_fill(absent, -torch.inf).softmax(dim=1).masked_fill(absent, 0)
+
+
+def _tagged_first(cam: Tensor, tags: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """The tagged classes of every image, in their order, and as few others as give all images the same number P.
+
+    Untagged classes never win, so whatever is costly runs on maps [B,P,H,W]; with them come present bool [B,P] and
+    the channels int64 [B,P] in ``cam`` that they are.
+    """
+    present = _present(tags)
+    most = max(1, int(present.sum(dim=1).max()))
+    channels = present.int().argsort(dim=1, descending=True, stable=True)[:, :most]
+    maps = cam.gather(1, channels[:, :, None, None].expand(-1, -1, *cam.shape[-2:]))
+    return maps, present.gather(1, channels), channels
+
+
+def _renamed(places: Tensor, channels: Tensor) -> Tensor:
+    """Channels [B,H,W] at ``places`` [B,H,W] of ``channels`` [B,P]."""
+    return channels.gather(1, places.flatten(1)).view_as(places)
 
 
 def _present(tags: Tensor) -> Tensor:

@@ -52,15 +52,24 @@ TOCO_SECOND = Jitter(0.4, 0.4, 0.2, 0.1, colour=0.8, grey=0.2, blur=0.1, solaris
 TOCO_LOCAL = Jitter(0.4, 0.4, 0.2, 0.1, colour=0.8, grey=0.2, blur=0.5)
 
 
-def jitter(image: Tensor, change: Jitter, generator: torch.Generator, valid: Tensor | None = None) -> Tensor:
+def jitter(
+    image: Tensor,
+    change: Jitter,
+    generator: torch.Generator,
+    valid: Tensor | None = None,
+    places: range | None = None,
+) -> Tensor:
     """Return ``image`` [B,C,H,W] changed as ``change`` allows, in 0..1; zero outside ``valid`` bool [B,H,W].
 
     ``generator`` lives on the CPU: what is drawn does not depend on the device of the image. The same draws are made
-    for every setting, so switching one change off leaves the others as they were.
+    for every setting, so switching one change off leaves the others as they were. ``places`` of the images in a joint
+    batch of ``places.stop`` images: draws are made for all of it, so that its parts may be changed by several processes.
     """
     batch, bands = image.shape[:2]
-    draws = torch.rand(batch, 10, generator=generator).to(image)
-    tint = (2 * torch.rand(batch, 2 * bands, generator=generator) - 1).to(image)
+    places = places or range(batch)
+    part = slice(places.start, None, places.step)
+    draws = torch.rand(places.stop, 10, generator=generator)[part].to(image)
+    tint = (2 * torch.rand(places.stop, 2 * bands, generator=generator)[part] - 1).to(image)
     coloured = (draws[:, 0] < change.colour).to(image)[:, None, None, None]
     swing = (2 * draws[:, 1:5] - 1)[:, :, None, None, None]
     weight = None if valid is None else valid[:, None].to(image)

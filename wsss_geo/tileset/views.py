@@ -35,6 +35,11 @@ class Views:
     def __len__(self) -> int:
         return len(self.element)
 
+    def at(self, places: range) -> Views:
+        """Every ``places.step``-th view from ``places.start``."""
+        part = slice(places.start, None, places.step)
+        return replace(self, element=self.element[part], scale=self.scale[part], corner=self.corner[part])
+
     def to(self, device: torch.device | str) -> Views:
         """The same views with tensors on ``device``."""
         return replace(

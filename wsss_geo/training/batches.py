@@ -47,24 +47,30 @@ class StepSampler(Sampler[list[int]]):
         return [int(i) for i in joint[self.rank :: self.world]]
 
 
-def make_batch(items: Mapping[str, Any], method: Method, size: int, seed: int, step: int) -> Batch:
-    """Draw the views of a step: ``items`` are B collated tiles, ``size`` the side of the views in pixels."""
+def make_batch(
+    items: Mapping[str, Any], method: Method, size: int, seed: int, step: int, rank: int = 0, world: int = 1
+) -> Batch:
+    """Draw the views of a step: ``items`` are B collated tiles, ``size`` the side of the views in pixels.
+
+    All processes of a data-parallel run draw for the joint batch, each keeps what belongs to its tiles.
+    """
     image, valid = items["image01"], items["valid"]
     mean = method.network.mean.to(image)
     generator = torch.Generator().manual_seed(seed * 1_000_003 + step)
-    source, count = image.shape[-1], len(image)
-    views = draw_views(count, source, size, generator, scale=method.settings.scale)
+    source, count = image.shape[-1], len(image) * world
+    places = range(rank, count, world)
+    views = draw_views(count, source, size, generator, scale=method.settings.scale).at(places)
     clean, seen = view_image(views, image), view_valid(views, valid)
 
     def coloured(name: str, view: Tensor, mask: Tensor) -> Tensor:
         """Jittered view; pixels without data get the training mean, as in prediction."""
         change = method.colours.get(name)
-        changed = view if change is None else jitter(view, change, generator, mask)
+        changed = view if change is None else jitter(view, change, generator, mask, places)
         return torch.where(mask[:, None], changed, mean)
 
     second = local = None
     if "second" in method.needs:
-        other: Views = draw_resized_views(count, source, size, generator)
+        other: Views = draw_resized_views(count, source, size, generator).at(places)
         second = coloured("second", view_image(other, image), view_valid(other, valid))
     if "local" in method.needs:
         local = coloured("local", clean, seen)
@@ -83,4 +89,5 @@ def make_batch(items: Mapping[str, Any], method: Method, size: int, seed: int, s
         masks,
         cells,
         own,
+        places,
     )

@@ -1,0 +1,85 @@
+"""What a training step leaves out changes nothing: maps at hand, untagged classes, one decoder pass."""
+
+from __future__ import annotations
+
+import torch
+
+from wsss_geo.nn.cam import multi_scale_cam
+from wsss_geo.nn.heads import ClassMaps, max_pool_scores
+from wsss_geo.nn.par import PAR
+from wsss_geo.nn.pseudo_labels import refine_labels, refine_labels_none
+
+
+class Counting:
+    """Class maps of fixed mixtures of the bands; keeps how many images it saw."""
+
+    multiple = 4
+
+    def __init__(self) -> None:
+        self.mix = torch.randn(2, 3, generator=torch.Generator().manual_seed(1))
+        self.seen: list[int] = []
+
+    def class_maps(self, image):
+        self.seen.append(len(image))
+        tokens = torch.nn.functional.avg_pool2d(image, self.multiple) * torch.linspace(0, 1, image.shape[-1] // 4)
+        cam = torch.einsum("kc,bchw->bkhw", self.mix, tokens)
+        return cam, cam.sin()
+
+
+def test_maps_at_hand_save_a_pass_and_change_nothing():
+    model, image = Counting(), torch.randn(2, 3, 16, 16)
+    expected = multi_scale_cam(model, image)
+    straight = model.class_maps(image)
+    model.seen.clear()
+    found = multi_scale_cam(model, image, straight=straight)
+    assert model.seen == [2, 4, 4]
+    for one, other in zip(found, expected, strict=True):
+        torch.testing.assert_close(one, other)
+
+
+def test_maps_at_hand_are_of_no_use_at_other_scales():
+    model, image = Counting(), torch.randn(2, 3, 16, 16)
+    nonsense = (torch.full((2, 2, 4, 4), 9.0),) * 2
+    found = multi_scale_cam(model, image, (0.5,), straight=nonsense)
+    torch.testing.assert_close(found[0], multi_scale_cam(model, image, (0.5,))[0])
+
+
+def test_refinement_of_tagged_classes_alone_equals_that_of_all():
+    """One image at a time needs as many maps as it has tags, a mixed batch as many as its richest image."""
+    generator = torch.Generator().manual_seed(2)
+    image, cam = torch.rand(3, 3, 32, 32, generator=generator), torch.rand(3, 5, 32, 32, generator=generator)
+    tags = torch.tensor([[0, 1, 0, 0, 1], [1, 1, 1, 0, 1], [0, 0, 0, 1, 0]]).float()
+    par = PAR(iterations=2, dilations=(1, 2))
+    for labels in (
+        lambda i: refine_labels(par, image[i], cam[i], tags[i], 0.6, 0.3),
+        lambda i: refine_labels_none(par, image[i], cam[i], tags[i], 0.3, 0.01),
+    ):
+        whole = labels([0, 1, 2])
+        assert torch.equal(whole, torch.cat([labels([i]) for i in range(3)]))
+        assert set(whole[0].unique().tolist()) - {0, 255} <= {1, 2, 4, 5}
+    whole = refine_labels_none(par, image, cam, tags, 0.3, 0.01)
+    assert (whole[2] == 3).all()
+    assert set(whole[0].unique().tolist()) <= {1, 4, 255}
+    assert {1, 4} <= set(whole[0].unique().tolist())
+
+
+def test_only_maps_of_tagged_classes_reach_the_refiner():
+    sizes = []
+
+    def refiner(small, maps):
+        sizes.append(maps.shape[1])
+        return maps
+
+    tags = torch.zeros(2, 20)
+    tags[0, 3] = tags[1, 7] = tags[1, 19] = 1
+    refine_labels(refiner, torch.rand(2, 3, 8, 8), torch.rand(2, 20, 8, 8), tags, 0.6, 0.3)
+    assert sizes == [2 * (1 + 2)]
+    without = refine_labels(refiner, torch.rand(2, 3, 8, 8), torch.rand(2, 20, 8, 8), torch.zeros(2, 20), 0.6, 0.3)
+    assert (without == 0).all()
+
+
+def test_scores_are_those_of_the_largest_token_values():
+    torch.manual_seed(0)
+    classifier, tokens = ClassMaps(6, 3), torch.randn(2, 6, 4, 5)
+    expected = tokens.flatten(2).max(dim=2).values @ classifier.weight[:, :, 0, 0].T
+    torch.testing.assert_close(max_pool_scores(classifier, tokens), expected)
