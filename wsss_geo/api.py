@@ -66,10 +66,15 @@ def probe(weights: Any, *, report: Progress | None = None, **fields: Any) -> job
 
 
 def build_job(command: str, given: Mapping[str, Any]) -> Job:
-    """Build a job from field values, a recipe file among them. Raises UsageError and InputError."""
+    """Build a job from field values; a recipe file and a data set fill others. Raises UsageError and InputError."""
     recipe = given.get("recipe")
     if isinstance(recipe, (str, os.PathLike)):
         given = read_recipe(recipe, given, jobs.kind_of(command))
+    dataset = given.get("dataset")
+    if dataset in jobs.DATASETS:
+        from wsss_geo.tileset.catalog import defaults_of
+
+        given = {**defaults_of(str(dataset), given.get("protocol")), **given}
     return jobs.from_json({**given, "command": command})
 
 

@@ -76,7 +76,8 @@ class Job:
     def command_line(self) -> str:
         """Return the shell command that runs this job."""
         words = ["wsss-geo", self.command]
-        overruled = getattr(self, "recipe", None) is not None  # then even a default value may differ from the recipe's
+        # Then even a default value may differ from that of the recipe or data set.
+        overruled = any(getattr(self, n, None) is not None for n in ("recipe", "dataset"))
         for f in fields(self):  # type: ignore[arg-type]
             value, kind = getattr(self, f.name), f.metadata["kind"]
             option = "--" + f.name.replace("_", "-")

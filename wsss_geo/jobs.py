@@ -34,16 +34,6 @@ class TileJob(Job):
         REQUIRED, "paths", "Rasters, or folders of rasters or images; with --dataset its folder", positional=True
     )
     out: str = setting(REQUIRED, "path", "Folder of the new tile set")
-    dataset: Optional[str] = setting(
-        None, "choice", "Public data set in its official layout: brings classes, tags, masks and splits", choices=DATASETS
-    )
-    protocol: Optional[str] = setting(
-        None, "choice", "Whose classes, splits and tiles of the data set; official unless given", choices=PROTOCOLS,
-        advanced=True,
-    )  # fmt: skip
-    variant: Optional[str] = setting(
-        None, "text", "Version of the data set, such as irrg, rgb or rgbir of potsdam", advanced=True
-    )
     tags: Optional[str] = setting(
         None,
         "path",
@@ -52,6 +42,15 @@ class TileJob(Job):
     )
     classes: Optional[str] = setting(None, "path", "classes.json; without it the classes are those of the tags")
     background: Optional[str] = setting(None, "text", "Background policy: none, explicit or surrogate:<class>")
+    dataset: Optional[str] = setting(
+        None, "choice", "Public data set in its own folders: brings classes, tags, masks, splits", choices=DATASETS
+    )
+    protocol: Optional[str] = setting(
+        None, "choice", "Whose classes and splits to take; official unless given", choices=PROTOCOLS, advanced=True
+    )
+    variant: Optional[str] = setting(
+        None, "text", "Version of the data set, such as irrg, rgb or rgbir of potsdam", advanced=True
+    )
     size: int = setting(256, "int", "Side of a tile in pixels", low=8, high=8192)
     stride: Optional[int] = setting(None, "int", "Step between tiles in pixels; the size unless given", low=1)
     gsd: Optional[float] = setting(None, "float", "Resample to this ground sample distance in metres", low=1e-6)

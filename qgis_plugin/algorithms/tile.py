@@ -34,6 +34,7 @@ class Tile(JobAlgorithm):
     TAGS = ("tiles", "chips", "scenes", "tags", "training data", "land cover")
     JOB = TileJob
     PLACED = ("rasters", "out", "tags", "field")
+    HIDDEN = ("dataset", "protocol", "variant")  # folders of files, not layers
 
     def add_inputs(self) -> None:
         """Add layers and tags."""

@@ -110,6 +110,18 @@ class RasterReader:
         return len(self.bands) if self._palette is None else 3
 
     @property
+    def band_names(self) -> tuple[str, ...]:
+        """Names of the channels: a band's description, else its colour, else its number."""
+        if self._palette is not None:
+            return "red", "green", "blue"
+        names = []
+        for band in self.bands:
+            color = self.info.colors[band - 1]
+            plain = color if color not in ("undefined", "gray", "palette") else ""
+            names.append(self.info.descriptions[band - 1].strip() or plain or f"band {band}")
+        return tuple(names)
+
+    @property
     def resampled(self) -> bool:
         """Whether the grid that is read differs from the raster's own."""
         return self.grid != self.info.grid

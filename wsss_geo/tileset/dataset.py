@@ -138,7 +138,7 @@ class TileDataset(Dataset[dict[str, Any]]):
         key = (mask, height, width)
         reader = self._mask_readers.pop(key, None)
         if reader is None:
-            reader = MaskReader(self._existing(mask), self.tileset.scheme, height, width)
+            reader = self.tileset.mask_reader(self._existing(mask), height, width)
             if len(self._mask_readers) >= _OPEN_FILES:
                 self._mask_readers.popitem(last=False)[1].close()
         self._mask_readers[key] = reader

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from wsss_geo.classes import ClassScheme, read_classes, write_classes
 from wsss_geo.errors import InputError
 from wsss_geo.raster.normalisation import Normalisation
 from wsss_geo.raster.reader import RasterReader
+from wsss_geo.tileset.masks import MaskCoding, MaskReader
 
 INDEX = "index.parquet"
 CLASSES = "classes.json"
@@ -38,7 +39,8 @@ class TileSet:
     median ground sample distance in metres. ``resampled_gsd`` is the grid the windows count on, None for the
     raster's own. ``bands`` count from 1 in the rasters the set was made of; with ``materialized``, tiles are files of
     their own that hold just these bands. ``all_bands``: each raster gives all its image bands, one with a colour table
-    its red, green and blue; ``bands`` then number the channels.
+    its red, green and blue, a grey one of three channels its band three times; ``bands`` then number the channels.
+    ``coding`` says what masks mean where ids and colours of ``scheme`` do not; materialised masks hold ids.
     """
 
     root: Path
@@ -53,6 +55,7 @@ class TileSet:
     seed: int = 0
     materialized: bool = False
     all_bands: bool = False
+    coding: MaskCoding | None = None
 
     def __len__(self) -> int:
         return len(self.tiles)
@@ -80,7 +83,11 @@ class TileSet:
         """A reader of ``source`` that gives the channels of this set on the grid its windows count on."""
         own = self.all_bands or self.materialized
         gsd = None if self.materialized else self.resampled_gsd
-        return RasterReader(source, None if own else self.bands, gsd, palette=own)
+        return open_pixels(source, None if own else self.bands, gsd, len(self.bands))
+
+    def mask_reader(self, mask: Path | str, height: int, width: int) -> MaskReader:
+        """A reader of ``mask`` on the grid of its raster, ``height`` x ``width``."""
+        return MaskReader(mask, self.scheme, height, width, None if self.materialized else self.coding)
 
     def facts(self) -> dict[str, Any]:
         """What ``tileset.json`` holds."""
@@ -94,8 +101,19 @@ class TileSet:
             "seed": self.seed,
             "materialized": self.materialized,
             "all_bands": self.all_bands,
+            "coding": self.coding.to_json() if self.coding and not self.materialized else None,
             "normalisation": self.normalisation.to_json(),
         }
+
+
+def open_pixels(
+    source: Path | str, bands: Sequence[int] | None, gsd: float | None, channels: int | None = None
+) -> RasterReader:
+    """A reader of ``bands``, or of all; where three ``channels`` are due, a grey picture then gives three alike."""
+    reader = RasterReader(source, bands, gsd, palette=bands is None)
+    if bands is None and channels == 3 and reader.count == 1:
+        return RasterReader(source, reader.bands * 3, gsd)
+    return reader
 
 
 def is_tileset(folder: Path) -> bool:
@@ -134,7 +152,7 @@ def read_tileset(folder: Path | str) -> TileSet:
         if facts["format"] > _FORMAT:
             raise InputError(root / FACTS, f"tile set format {facts['format']} is newer", "update wsss-geo")
         found = _from_facts(root, scheme, tiles, facts)
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         if isinstance(error, InputError):
             raise
         raise InputError(root / FACTS, f"damaged ({error!r})", "make the tile set again") from None
@@ -161,6 +179,7 @@ def _from_facts(root: Path, scheme: ClassScheme, tiles: Any, facts: Mapping[str,
         int(facts["seed"]),
         bool(facts["materialized"]),
         bool(facts["all_bands"]),
+        MaskCoding.from_json(facts["coding"]) if facts.get("coding") else None,
     )
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,16 +22,51 @@ from wsss_geo.raster.grid import Window
 UNKNOWN = 254
 
 
+@dataclass(frozen=True)
+class MaskCoding:
+    """What values and colours of masks mean: the name of a class, or None for "unlabelled".
+
+    ``values`` are those of one-band masks, ``colors`` (``#rrggbb``) those of pictures and colour tables. ``binary``
+    takes every channel for 0 or 255, whichever is nearer, before colours are looked up.
+    """
+
+    values: Mapping[int, str | None]
+    colors: Mapping[str, str | None]
+    binary: bool = False
+
+    @classmethod
+    def of(cls, scheme: ClassScheme) -> MaskCoding:
+        """The coding by the scheme's own ids and colours."""
+        return cls({c.id: c.name for c in scheme.classes}, {c.color.lower(): c.name for c in scheme.classes})
+
+    def to_json(self) -> dict[str, Any]:
+        """A plain dictionary that ``from_json`` reads."""
+        values = {str(v): n for v, n in self.values.items()}
+        return {"values": values, "colors": dict(self.colors), "binary": self.binary}
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> MaskCoding:
+        """Read what ``to_json`` gives. Raises KeyError, TypeError or ValueError for anything else."""
+        values = {int(v): n for v, n in data["values"].items()}
+        return cls(values, {str(c): n for c, n in data["colors"].items()}, bool(data["binary"]))
+
+
 class MaskReader:
     """Reads windows of one mask raster as positions in the class scheme.
 
-    One band without colour table holds class ids. One band with a colour table and RGB pictures speak through the
-    colours of the classes, if at least one of these occurs in the table. ``height`` and ``width`` are those of the grid
-    asked for; a mask of another resolution is sampled by nearest neighbour.
+    ``coding`` says what values and colours mean, unless given the ids and colours of the scheme. One band without
+    colour table speaks through its values. One band with a colour table and RGB pictures speak through colours, if at
+    least one of the coded ones occurs in the table. ``height`` and ``width`` are those of the grid asked for; a mask of
+    another resolution is sampled by nearest neighbour.
     """
 
     def __init__(
-        self, path: Path | str, scheme: ClassScheme, height: int | None = None, width: int | None = None
+        self,
+        path: Path | str,
+        scheme: ClassScheme,
+        height: int | None = None,
+        width: int | None = None,
+        coding: MaskCoding | None = None,
     ) -> None:
         self.path = Path(path)
         self._file = open_raster(str(path))
@@ -43,7 +80,11 @@ class MaskReader:
                 f"mask of {self._file.width} x {self._file.height} pixels for an image of {self.width} x {self.height}",
                 "use a mask of the image's own size",
             )
-        self._decode = _decoder(self._file, scheme, self.path)
+        try:
+            self._decode = _decoder(self._file, scheme, coding or MaskCoding.of(scheme), self.path)
+        except InputError:
+            self._file.close()
+            raise
 
     def read(self, window: Window) -> NDArray[np.uint8]:
         """Return positions uint8 [h, w]; IGNORE for nodata and 255, UNKNOWN for what is no class."""
@@ -71,44 +112,72 @@ class MaskReader:
         self.close()
 
 
-def _decoder(file: Any, scheme: ClassScheme, path: Path) -> Any:
-    colours = {c.rgb: i for i, c in enumerate(scheme.classes)}
+def _decoder(file: Any, scheme: ClassScheme, coding: MaskCoding, path: Path) -> Any:
+    """A function from bands [n, h, w] to positions uint8 [h, w]."""
+    places = {name: position for position, name in enumerate(scheme.names)}
+    colors = {_rgb(c): IGNORE if n is None else places[n] for c, n in coding.colors.items()}
     if file.count == 1:
         if not np.issubdtype(np.dtype(file.dtypes[0]), np.integer):
             raise InputError(path, f"mask of type {file.dtypes[0]}", "masks hold whole numbers, the ids of the classes")
-        table = np.full(256, UNKNOWN, np.uint8)
-        palette = _palette(file)
-        if palette and any(rgba[:3] in colours for rgba in palette.values()):
-            for value, rgba in palette.items():
-                table[value] = colours.get(rgba[:3], UNKNOWN)
-        else:
-            for position, number in enumerate(scheme.ids):
-                table[number] = position
-        if table[IGNORE] == UNKNOWN:
-            table[IGNORE] = IGNORE
-        if file.nodata is not None and 0 <= file.nodata <= 255:
-            table[int(file.nodata)] = IGNORE
-
-        def by_value(bands: NDArray[Any]) -> NDArray[np.uint8]:
-            values = bands[0]
-            inside = (values >= 0) & (values <= 255)
-            return np.where(inside, table[np.where(inside, values, 0).astype(np.uint8)], np.uint8(UNKNOWN))
-
-        return by_value
+        values = {v: IGNORE if n is None else places[n] for v, n in coding.values.items()}
+        return _by_value(file, values, colors, coding.binary, path)
     if file.count not in (3, 4) or any(d != "uint8" for d in file.dtypes):
         raise InputError(
             path, f"mask of {file.count} bands of {file.dtypes[0]}", "masks have one band of ids, or are RGB pictures"
         )
-    keys = np.array([r << 16 | g << 8 | b for r, g, b in colours], dtype=np.int32)
-    order = np.argsort(keys)
-    keys, places = keys[order], np.array(list(colours.values()), dtype=np.uint8)[order]
+    if not colors:
+        raise InputError(path, "is a colour picture", "masks of this data set have one band of ids")
+    return _by_color(colors, coding.binary)
 
-    def by_colour(bands: NDArray[Any]) -> NDArray[np.uint8]:
+
+def _by_value(
+    file: Any, values: Mapping[int, int], colors: Mapping[tuple[int, int, int], int], binary: bool, path: Path
+) -> Any:
+    table = np.full(256, UNKNOWN, np.uint8)
+    palette = {v: _binarised(rgba[:3]) if binary else rgba[:3] for v, rgba in _palette(file).items()}
+    if any(rgb in colors for rgb in palette.values()):
+        for value, rgb in palette.items():
+            table[value] = colors.get(rgb, UNKNOWN)
+    elif values:
+        for value, position in values.items():
+            table[value] = position
+    else:
+        raise InputError(path, "is a mask of one band without colours", "masks of this data set are colour pictures")
+    if table[IGNORE] == UNKNOWN:
+        table[IGNORE] = IGNORE
+    if file.nodata is not None and 0 <= file.nodata <= 255:
+        table[int(file.nodata)] = IGNORE
+
+    def decode(bands: NDArray[Any]) -> NDArray[np.uint8]:
+        found = bands[0]
+        inside = (found >= 0) & (found <= 255)
+        return np.where(inside, table[np.where(inside, found, 0).astype(np.uint8)], np.uint8(UNKNOWN))
+
+    return decode
+
+
+def _by_color(colors: Mapping[tuple[int, int, int], int], binary: bool) -> Any:
+    keys = np.array([r << 16 | g << 8 | b for r, g, b in colors], dtype=np.int32)
+    order = np.argsort(keys)
+    keys, places = keys[order], np.array(list(colors.values()), dtype=np.uint8)[order]
+
+    def decode(bands: NDArray[Any]) -> NDArray[np.uint8]:
+        if binary:
+            bands = np.where(bands >= 128, np.uint8(255), np.uint8(0))
         packed = bands[0].astype(np.int32) << 16 | bands[1].astype(np.int32) << 8 | bands[2]
         at = np.minimum(np.searchsorted(keys, packed), len(keys) - 1)
         return np.where(keys[at] == packed, places[at], np.uint8(UNKNOWN))
 
-    return by_colour
+    return decode
+
+
+def _rgb(color: str) -> tuple[int, int, int]:
+    return int(color[1:3], 16), int(color[3:5], 16), int(color[5:7], 16)
+
+
+def _binarised(rgb: tuple[int, int, int]) -> tuple[int, int, int]:
+    red, green, blue = (255 if channel >= 128 else 0 for channel in rgb)
+    return red, green, blue
 
 
 def _palette(file: Any) -> dict[int, tuple[int, int, int, int]]:

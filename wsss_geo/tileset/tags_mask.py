@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import takewhile
 from pathlib import Path
 
@@ -12,7 +12,7 @@ import numpy as np
 from wsss_geo.classes import IGNORE, ClassScheme
 from wsss_geo.progress import Progress
 from wsss_geo.tileset.cells import Source
-from wsss_geo.tileset.masks import UNKNOWN, MaskReader
+from wsss_geo.tileset.masks import UNKNOWN, MaskCoding, MaskReader
 from wsss_geo.tileset.tag_table import TagTable, find_rasters
 
 #: A tile with more unlabelled pixels than this share stays untagged.
@@ -28,12 +28,37 @@ def mask_tags(
     of which more than half is unlabelled stay untagged but keep their mask.
     """
     found = match_masks(path, sources)
+    tags, masks = tags_of_masks(found, sources, scheme, min_area, report, path)
+    missing = [str(s.path) for s in sources if s.path not in found]
+    return TagTable(
+        tags,
+        masks,
+        given=len(sources),
+        missed=len(missing),
+        unmatched=tuple(missing[:5]),
+        expected="masks have the file name of their raster, whatever the suffix",
+    )
+
+
+def tags_of_masks(
+    found: Mapping[Path, Path],
+    sources: Sequence[Source],
+    scheme: ClassScheme,
+    min_area: float,
+    report: Progress,
+    origin: Path,
+    coding: MaskCoding | None = None,
+) -> tuple[dict[str, tuple[str, ...]], dict[str, Path]]:
+    """Return the tags and the mask of every tile whose raster has a mask in ``found``, as ``mask_tags`` does.
+
+    ``coding`` says what the masks mean, ``origin`` is what a warning speaks of.
+    """
     tags: dict[str, tuple[str, ...]] = {}
     masks: dict[str, Path] = {}
     foreign = seen = 0
     for done, (source, mask) in enumerate((s, found[s.path]) for s in sources if s.path in found):
         report.step(done, len(found), mask.name, "masks")
-        with MaskReader(mask, scheme, source.height, source.width) as reader:
+        with MaskReader(mask, scheme, source.height, source.width, coding) as reader:
             for tile, window in zip(source.tile_ids, source.windows, strict=True):
                 counts = np.bincount(reader.read(window).ravel(), minlength=256)
                 pixels = int(counts.sum())
@@ -46,18 +71,10 @@ def mask_tags(
                     )
     if foreign:
         report.warn(
-            f"{path}: {foreign / seen:.2%} of the mask pixels have a colour or value that is none of the classes "
+            f"{origin}: {foreign / seen:.2%} of the mask pixels have a colour or value that is none of the classes "
             "and are ignored"
         )
-    missing = [str(s.path) for s in sources if s.path not in found]
-    return TagTable(
-        tags,
-        masks,
-        given=len(sources),
-        missed=len(missing),
-        unmatched=tuple(missing[:5]),
-        expected="masks have the file name of their raster, whatever the suffix",
-    )
+    return tags, masks
 
 
 def match_masks(path: Path, sources: Sequence[Source]) -> dict[Path, Path]:

@@ -11,11 +11,13 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from wsss_geo.errors import InputError
+from wsss_geo.errors import InputError, UsageError
 from wsss_geo.jobs import TileJob
 from wsss_geo.progress import Progress
 from wsss_geo.raster.reader import RasterReader
+from wsss_geo.tileset.catalog import Collection
 from wsss_geo.tileset.cells import Source, source_names, tile_windows
+from wsss_geo.tileset.index import open_pixels
 from wsss_geo.tileset.statistics import PER_TILE, SAMPLE, sample_pixels
 from wsss_geo.tileset.tag_table import RASTER_SUFFIXES, find_rasters
 
@@ -31,6 +33,8 @@ class Gathered:
     bands: tuple[int, ...]
     band_names: tuple[str, ...]
     eight_bit: bool
+    channels: int | None = None
+    """Channels that every raster gives, grey ones in so many alike; None: as many as it has."""
 
 
 @dataclass(frozen=True)
@@ -63,17 +67,21 @@ def raster_paths(job: TileJob) -> list[Path]:
     return list({os.path.abspath(p): p for p in found}.values())
 
 
-def gather(job: TileJob, report: Progress) -> Gathered:
-    """Describe the rasters and lay out their tiles. Raises InputError where a raster is unfit or they disagree."""
-    paths = raster_paths(job)
-    names = source_names(paths)
-    first = open_source(paths[0], job)
+def gather(job: TileJob, report: Progress, collection: Collection | None = None) -> Gathered:
+    """Describe the rasters of the job, or the images of ``collection`` in their order, and lay out their tiles.
+
+    Raises InputError where a raster is unfit or they disagree, UsageError where tags of whole images would be cut.
+    """
+    paths = [s.image for s in collection.scenes] if collection else raster_paths(job)
+    names = [s.name for s in collection.scenes] if collection else source_names(paths)
+    channels = collection.channels if collection else None
+    first = open_source(paths[0], job, channels)
     sources = []
     smaller = 0
     for done, (path, name) in enumerate(zip(paths, names, strict=True)):
         if done % 50 == 0:
             report.step(done, len(paths), path.name, "rasters")
-        reader = open_source(path, job)
+        reader = open_source(path, job, channels)
         if reader.count != first.count:
             raise InputError(
                 path, f"has {reader.count} bands, {first.path} has {first.count}", "choose some with --bands"
@@ -84,7 +92,13 @@ def gather(job: TileJob, report: Progress) -> Gathered:
             )
         if job.gsd and reader.info.gsd is None:
             report.warn(f"{path}: has no georeference, read at its own resolution and not at {job.gsd:g} m")
-        windows = tile_windows(reader.height, reader.width, job.size, job.stride or job.size)
+        stride = job.stride or job.size
+        windows = tile_windows(reader.height, reader.width, job.size, stride)
+        if collection and collection.whole_steps:
+            windows = tuple(w for w in windows if w.row_off % stride == w.col_off % stride == 0)
+        if collection and collection.scenes[done].tags is not None and len(windows) > 1:
+            side = max(reader.height, reader.width)
+            raise UsageError(f"tile.size: {job.size} px would cut {path}, whose tags speak of it whole", f"use {side}")
         smaller += min(reader.height, reader.width) < job.size
         sources.append(
             Source(path, name, reader.height, reader.width, reader.transform, reader.crs, reader.gsd, windows)
@@ -92,25 +106,17 @@ def gather(job: TileJob, report: Progress) -> Gathered:
     if smaller:
         report.info(f"{smaller} of {len(paths)} rasters are smaller than {job.size} px: their tiles are smaller too")
     bands = tuple(first.bands) if first.count == len(first.bands) else tuple(range(1, first.count + 1))
-    return Gathered(tuple(sources), bands, band_names(first), first.dtype == np.uint8)
+    band_names = first.band_names
+    if job.bands is None and channels == len(first.bands):
+        bands = tuple(range(1, channels + 1))
+    if collection and collection.band_names:
+        band_names = tuple(collection.band_names[b - 1] for b in bands)
+    return Gathered(tuple(sources), bands, band_names, first.dtype == np.uint8, channels)
 
 
-def open_source(path: Path, job: TileJob) -> RasterReader:
+def open_source(path: Path, job: TileJob, channels: int | None = None) -> RasterReader:
     """A reader of the bands the job asks for; without, of all, a colour table taken for its red, green and blue."""
-    return RasterReader(path, job.bands, job.gsd, palette=job.bands is None)
-
-
-def band_names(reader: RasterReader) -> tuple[str, ...]:
-    """Name bands by their description, else their colour, else their number."""
-    if reader.count != len(reader.bands):
-        return "red", "green", "blue"
-    info = reader.info
-    names = []
-    for band in reader.bands:
-        color = info.colors[band - 1]
-        named = info.descriptions[band - 1].strip() or (color if color not in ("undefined", "gray", "palette") else "")
-        names.append(named or f"band {band}")
-    return tuple(names)
+    return open_pixels(path, job.bands, job.gsd, channels)
 
 
 def scan(gathered: Gathered, job: TileJob, report: Progress) -> Scanned:
@@ -126,7 +132,7 @@ def scan(gathered: Gathered, job: TileJob, report: Progress) -> Scanned:
     for number, source in enumerate(gathered.sources):
         usable = []
         for place, (tile_id, (share, sample)) in enumerate(
-            zip(source.tile_ids, _read_tiles(source, job, each, number), strict=True)
+            zip(source.tile_ids, _read_tiles(source, job, each, number, gathered.channels), strict=True)
         ):
             if done % 50 == 0:
                 report.step(done, total, source.path.name, "tiles")
@@ -146,10 +152,12 @@ def scan(gathered: Gathered, job: TileJob, report: Progress) -> Scanned:
     return Scanned(tuple(kept), samples)
 
 
-def _read_tiles(source: Source, job: TileJob, each: int, number: int) -> Iterator[tuple[float, NDArray[np.float32]]]:
+def _read_tiles(
+    source: Source, job: TileJob, each: int, number: int, channels: int | None
+) -> Iterator[tuple[float, NDArray[np.float32]]]:
     """Yield the valid share and a pixel sample of every tile."""
     generator = np.random.default_rng([job.seed, number])
-    with open_source(source.path, job) as reader:
+    with open_source(source.path, job, channels) as reader:
         for window in source.windows:
             tile = reader.read(window)
             yield float(tile.valid.mean()), sample_pixels(tile.pixels, tile.valid, each, generator)

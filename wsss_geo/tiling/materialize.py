@@ -15,7 +15,6 @@ from wsss_geo.classes import IGNORE
 from wsss_geo.progress import Progress
 from wsss_geo.raster.grid import Window
 from wsss_geo.tileset.index import TileSet
-from wsss_geo.tileset.masks import MaskReader
 from wsss_geo.tiling.gather import safe_name
 
 
@@ -28,10 +27,11 @@ def write_chips(tileset: TileSet, folder: Path, report: Progress) -> Any:
     tiles = tileset.tiles.copy()
     ids = np.full(256, IGNORE, np.uint8)
     ids[: len(tileset.scheme)] = tileset.scheme.ids
+    originals = replace(tileset, materialized=False)
     done = 0
     for (source, mask), places in tiles.fillna({"mask": ""}).groupby(["source", "mask"], sort=False).indices.items():
-        with replace(tileset, materialized=False).reader(source) as reader:
-            labels = MaskReader(mask, tileset.scheme, reader.height, reader.width) if mask else None
+        with originals.reader(source) as reader:
+            labels = originals.mask_reader(mask, reader.height, reader.width) if mask else None
             for place in places:
                 report.step(done, len(tiles), "", "chips")
                 done += 1

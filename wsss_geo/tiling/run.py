@@ -18,6 +18,9 @@ from wsss_geo.jobs import SPLITS, TileJob, TileResult
 from wsss_geo.outputs import check_output, replacing
 from wsss_geo.progress import Progress
 from wsss_geo.record import write_record
+from wsss_geo.tileset.catalog import Collection, open_dataset
+from wsss_geo.tileset.catalog.base import Draw
+from wsss_geo.tileset.catalog.tags import collection_tags
 from wsss_geo.tileset.index import TileSet, is_tileset, read_tileset, relative_path, write_tileset
 from wsss_geo.tileset.statistics import measure
 from wsss_geo.tileset.tag_table import TagTable
@@ -27,6 +30,9 @@ from wsss_geo.tiling.gather import Gathered, gather, scan
 from wsss_geo.tiling.materialize import write_chips
 from wsss_geo.tiling.preview import write_preview
 
+#: Folder of the masks that are drawn for a data set that has none as files.
+MASKS = "masks"
+
 
 def run(job: TileJob, report: Progress | None = None) -> TileResult:
     """Make the tile set ``job.out``. Raises InputError, UsageError or EnvironmentFault; leaves no half tile set.
@@ -34,26 +40,35 @@ def run(job: TileJob, report: Progress | None = None) -> TileResult:
     Tiles lie on a grid of step ``stride``, the last row and column shifted inward; a raster smaller than a tile
     gives one of its own extent. Tiles that are more than half nodata are dropped. Scenes (a raster, or a block of one
     where there are few) go whole into one split, and training tiles that share pixels with a held-out tile are dropped.
+    A data set brings its own scenes, splits, classes, tags and masks.
     Memory: one tile, the index, and a sample of a million pixels.
     """
     report = report or Progress()
     out = _checked_out(Path(job.out))
     started = time.monotonic()
-    scheme = _given_scheme(job)
-    gathered = gather(job, report)
+    folder = Path(job.rasters[0])
+    collection = open_dataset(job.dataset, folder, job.protocol, job.variant, report) if job.dataset else None
+    scheme = _given_scheme(job, collection)
+    gathered = gather(job, report, collection)
     if job.scene_block and job.scene_block < job.size:
         raise UsageError(
             f"tile.scene_block: {job.scene_block} is smaller than a tile of {job.size} px", "use several tiles"
         )
-    table = _read_table(job, gathered, scheme, report)
+    table = (
+        collection_tags(collection, gathered.sources, job.min_area, report, folder)
+        if collection
+        else _read_table(job, gathered, scheme, report)
+    )
     found_at = time.monotonic()
     scheme, tags = _agree(job, table, scheme, report)
     scanned = scan(gathered, job, report)
-    tiles = assemble(job, scanned, table, tags, scheme, report)
+    tiles = assemble(job, scanned, table, tags, scheme, report, collection)
     if not len(tiles):
         raise InputError(job.rasters[0], "no tile is left", "check size and rasters")
     train = tiles.loc[tiles["split"] == "train", "tile_id"]
-    samples = np.concatenate([scanned.samples[t] for t in train], axis=1)
+    if not len(train):
+        report.warn(f"{folder}: holds no training scene, the tiles serve evaluation only")
+    samples = np.concatenate([scanned.samples[t] for t in (train if len(train) else tiles["tile_id"])], axis=1)
     distances = tiles["gsd"].dropna()
     tileset = TileSet(
         out,
@@ -68,9 +83,10 @@ def run(job: TileJob, report: Progress | None = None) -> TileResult:
         job.seed,
         job.materialize,
         job.bands is None,
+        collection.coding if collection else None,
     )
     scanned_at = time.monotonic()
-    _write(tileset, report)
+    _write(tileset, report, collection.draw if collection else None)
     result = _result(tileset)
     _tell(result, scheme, job, report)
     seconds = {
@@ -78,7 +94,8 @@ def run(job: TileJob, report: Progress | None = None) -> TileResult:
         "scan": scanned_at - found_at,
         "write": time.monotonic() - scanned_at,
     }
-    inputs = [str(s.path) for s in scanned.sources] + ([job.tags] if job.tags else [])
+    inputs = list(job.rasters) if collection else [str(s.path) for s in scanned.sources]
+    inputs += [job.tags] if job.tags else []
     write_record(out.with_name(f"{out.name}.json"), job, result, inputs, seconds)
     return result
 
@@ -96,10 +113,10 @@ def _checked_out(out: Path) -> Path:
     return out
 
 
-def _given_scheme(job: TileJob) -> ClassScheme | None:
-    if job.classes is None:
+def _given_scheme(job: TileJob, collection: Collection | None) -> ClassScheme | None:
+    if collection is None and job.classes is None:
         return None
-    scheme = read_classes(job.classes)
+    scheme = collection.scheme if collection else read_classes(str(job.classes))
     return ClassScheme(scheme.classes, job.background) if job.background else scheme
 
 
@@ -116,27 +133,28 @@ def _agree(
     job: TileJob, table: TagTable | None, scheme: ClassScheme | None, report: Progress
 ) -> tuple[ClassScheme, Mapping[str, tuple[str, ...]]]:
     """The class scheme and the tags in its terms."""
-    if table is None or job.tags is None:
+    if table is None:
         return scheme or ClassScheme.from_names(["untagged"]), {}
+    origin = job.tags or job.rasters[0]
     if scheme is None:
         if not any(table.tags.values()):
-            raise InputError(job.tags, "all of its tags are empty", "tag some scenes first")
+            raise InputError(origin, "all of its tags are empty", "tag some scenes first")
         scheme = derive_classes(table.tags, job.background)
-    tags = settle(table, scheme, Path(job.tags), job.classes)
+    tags = settle(table, scheme, Path(origin), job.classes)
     used = {n for names in tags.values() for n in names}
     if len(used) < 2 and scheme.background == "none":
         report.warn(
-            f"{job.tags}: {'only one class' if used else 'no class'} is tagged and there is no background; "
+            f"{origin}: {'only one class' if used else 'no class'} is tagged and there is no background; "
             "nothing can be told apart, tag another class or use --background explicit"
         )
     unused = [n for n in scheme.taggable if n not in used]
     if unused and used:
-        report.warn(f"{job.tags}: no tile is tagged {', '.join(unused)}")
+        report.warn(f"{origin}: no tile is tagged {', '.join(unused)}")
     return scheme, tags
 
 
-def _write(tileset: TileSet, report: Progress) -> None:
-    """Build the folder beside its place and move it there when it is whole."""
+def _write(tileset: TileSet, report: Progress, draw: Draw | None = None) -> None:
+    """Build the folder beside its place and move it there when it is whole; ``draw`` makes the masks that lack."""
     out = tileset.root
     old = out.with_name(out.name + ".old.part")
     shutil.rmtree(old, ignore_errors=True)
@@ -144,12 +162,19 @@ def _write(tileset: TileSet, report: Progress) -> None:
         with replacing(out) as part:
             shutil.rmtree(part, ignore_errors=True)
             part.mkdir()
+            if draw:
+                drawn = {os.path.abspath(image): str(mask) for image, mask in draw(part / MASKS, report).items()}
+                tiles = tileset.tiles.copy()
+                tiles["mask"] = [m or drawn.get(s) for s, m in zip(tiles["source"], tiles["mask"], strict=True)]
+                tileset = replace(tileset, tiles=tiles)
             if tileset.materialized:
                 tiles = write_chips(tileset, part / "chips", report)
+                shutil.rmtree(part / MASKS, ignore_errors=True)
             else:
+                # Relative paths are the same from the part folder, which lies beside the final one.
                 tiles = tileset.tiles.copy()
-                tiles["source"] = [relative_path(Path(p), out) for p in tiles["source"]]
-                tiles["mask"] = [relative_path(Path(p), out) if p else None for p in tiles["mask"]]
+                tiles["source"] = [relative_path(Path(p), part) for p in tiles["source"]]
+                tiles["mask"] = [relative_path(Path(p), part) if p else None for p in tiles["mask"]]
             _finish(tileset, tiles, part)
             if out.exists():
                 os.replace(out, old)
@@ -161,7 +186,6 @@ def _write(tileset: TileSet, report: Progress) -> None:
 
 def _finish(tileset: TileSet, tiles: Any, part: Path) -> None:
     write_tileset(replace(tileset, tiles=tiles), part)
-    # Paths are relative to the final folder, and the part folder lies beside it: the same from both.
     write_preview(read_tileset(part), part / "preview.png")
 
 
