@@ -154,7 +154,15 @@ def main() -> None:
     """
 
 
-for _kind in (jobs.TileJob, jobs.TrainJob, jobs.PredictJob, jobs.EvaluateJob, jobs.VectorizeJob):
+for _kind in (
+    jobs.TileJob,
+    jobs.TrainJob,
+    jobs.PredictJob,
+    jobs.EvaluateJob,
+    jobs.VectorizeJob,
+    jobs.PretrainJob,
+    jobs.ProbeJob,
+):
     main.add_command(_job_command(_kind))
 
 

@@ -19,7 +19,7 @@ from rasterio.transform import from_origin
 from safetensors.torch import load_file
 
 import wsss_geo
-from wsss_geo.errors import InputError, UsageError
+from wsss_geo.errors import InputError, ModelError, UsageError
 from wsss_geo.jobs import TrainJob
 from wsss_geo.nn.model_file import load_model
 from wsss_geo.progress import Progress
@@ -197,7 +197,7 @@ def test_weights_from_a_file_start_the_backbone(tiles, tmp_path):
     name = "encoder.vit.blocks.1.mlp.fc1.weight"
     torch.testing.assert_close(one[name], two[name])
     torch.save({"x": torch.zeros(1)}, tmp_path / "other.pth")
-    with pytest.raises(InputError, match="do not fit"):
+    with pytest.raises(ModelError, match="do not fit"):
         wsss_geo.train(tiles, out=tmp_path / "c", weights=tmp_path / "other.pth", steps=1, **TINY)
 
 

@@ -6,7 +6,7 @@ import dataclasses
 from abc import abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -186,9 +186,12 @@ class Labeller(nn.Module):
         return class_balanced_cross_entropy(logits, labels, self.balance)
 
 
-def settings_from(kind: type[Settings], given: Mapping[str, Any]) -> Settings:
-    """Build a method's settings from the values a user gave. Raises UsageError that names the setting."""
-    known = {f.name: f for f in dataclasses.fields(kind)}
+S = TypeVar("S")
+
+
+def settings_from(kind: type[S], given: Mapping[str, Any]) -> S:
+    """Build settings, a dataclass, from the values a user gave. Raises UsageError that names the setting."""
+    known = {f.name: f for f in dataclasses.fields(kind)}  # type: ignore[arg-type]
     values: dict[str, Any] = {}
     for name, value in given.items():
         if name not in known:

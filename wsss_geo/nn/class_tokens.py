@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from wsss_geo.nn.cam import normalise_cam
-from wsss_geo.nn.encoder import Tokens
+from wsss_geo.nn.encoder import Encoder, Tokens
 from wsss_geo.nn.network import Network
 from wsss_geo.nn.tensors import full_precision
 
@@ -80,6 +80,8 @@ class ClassTokenNetwork(Network):
     ``classifier``. Takes the arguments of ``Network``. Raises ValueError for a backbone whose class token or attention
     cannot be reached (``vit_*``, ``deit_*`` and DINOv2 are fine) and for a ``middle`` other than 1.
     """
+
+    encoder: Encoder
 
     def __init__(self, backbone: str, **arguments: Any) -> None:
         super().__init__(backbone, **arguments)

@@ -61,12 +61,20 @@ class Encoder(nn.Module):
         blocks = getattr(self.vit, "blocks", None)
         if blocks is None or not hasattr(self.vit, "forward_intermediates"):
             raise ValueError(f"backbone {backbone!r} is no plain ViT")
+        self.image_size = image_size
         self.depth = len(blocks)
         self.width: int = self.vit.embed_dim
         self.patch: int = self.vit.patch_embed.patch_size[0]
         if not 0 < middle <= 1:
             raise ValueError(f"middle {middle} is no share of the depth in 0..1")
         self.middle_block = max(1, round(self.depth * middle))
+        self.stage_widths, self.stage_strides = (self.width,), (self.patch,)
+
+    @property
+    def position(self) -> nn.Parameter | None:
+        """The position embedding, where the ViT learns one."""
+        found = getattr(self.vit, "pos_embed", None)
+        return found if isinstance(found, nn.Parameter) else None
 
     def forward(self, image: Tensor) -> Tokens:
         """Encode normalised images [B, bands, H, W]; H and W are multiples of ``patch``."""
@@ -78,12 +86,23 @@ class Encoder(nn.Module):
         summary = final[:, 0] if has_class_token else patches.mean(dim=1)
         return Tokens(summary, patches.transpose(1, 2).reshape(middle.shape), middle)
 
+    def forward_stages(self, image: Tensor) -> tuple[Tokens, tuple[Tensor, ...]]:
+        """Tokens and, as the only stage before them, the middle ones."""
+        tokens = self(image)
+        return tokens, (tokens.middle,)
+
+    def layers(self, image: Tensor) -> dict[str, Tensor]:
+        """Patch tokens [B, D, h, w] as they leave every block, and after the last norm, by name."""
+        final, between = self.vit.forward_intermediates(image, output_fmt="NCHW")
+        patches = final[:, self.vit.num_prefix_tokens :].transpose(1, 2).reshape(between[-1].shape)
+        return {**{f"block {i + 1}": maps for i, maps in enumerate(between)}, "norm": patches}
+
 
 def load_backbone_weights(encoder: Encoder, weights: Mapping[str, Tensor]) -> list[str]:
     """Load ViT weights as timm names them; return the names that the file lacks.
 
     A position embedding of another grid is resampled, a patch embedding of another band count is averaged and
-    repeated, a classifier head is left out. Raises ValueError when nothing fits.
+    repeated, a classifier head is left out. Raises ValueError when the patch embedding or a block does not fit.
     """
     from timm.layers import resample_abs_pos_embed
 
@@ -104,7 +123,9 @@ def load_backbone_weights(encoder: Encoder, weights: Mapping[str, Tensor]) -> li
             value = value.mean(dim=1, keepdim=True).expand(-1, target.shape[1], -1, -1)
         if value.shape == target.shape:
             fitting[name] = value.to(torch.float32)
-    if "patch_embed.proj.weight" not in fitting:
-        raise ValueError("the weights do not fit the backbone: patch embedding missing or of another size")
+    lacking = sorted(set(own) - set(fitting))
+    vital = [name for name in lacking if name == "patch_embed.proj.weight" or name.startswith("blocks.")]
+    if vital:
+        raise ValueError(f"the weights do not fit the backbone: {vital[-1]} is missing or of another size")
     encoder.vit.load_state_dict(fitting, strict=False)
-    return sorted(set(own) - set(fitting))
+    return lacking

@@ -8,7 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from wsss_geo.nn.encoder import Encoder, Tokens
+from wsss_geo.nn.backbones import build_backbone
+from wsss_geo.nn.encoder import Tokens
 from wsss_geo.nn.heads import ClassMaps, DetailDecoder, LargeFOV
 from wsss_geo.nn.tensors import resize
 
@@ -52,7 +53,7 @@ class Network(nn.Module):
         super().__init__()
         if classes - taggable != (cold is not None):
             raise ValueError(f"{classes} classes and {taggable} taggable ones do not fit a cold channel {cold}")
-        self.encoder = Encoder(
+        self.encoder = build_backbone(
             backbone,
             bands=len(mean),
             image_size=image_size,

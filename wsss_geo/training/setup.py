@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from wsss_geo.errors import EnvironmentFault, InputError, UsageError
 from wsss_geo.jobs import TrainJob
 from wsss_geo.methods import METHODS, Method, Settings, settings_from
-from wsss_geo.nn.encoder import load_backbone_weights
 from wsss_geo.nn.model_file import ModelCard, build_network
 from wsss_geo.nn.network import Network
+from wsss_geo.nn.weights_file import start_from
 from wsss_geo.record import versions
 from wsss_geo.tileset.index import INDEX, TileSet
 
@@ -86,14 +83,9 @@ def make_method(job: TrainJob, card: ModelCard, settings: Settings) -> Method:
             f"use {max(1, card.tile_size // network.multiple) * network.multiple}",
         )
     if job.weights:
-        try:
-            load_backbone_weights(network.encoder, _read_weights(Path(job.weights)))
-        except ValueError as error:
-            raise InputError(job.weights, str(error), f"give weights of {job.backbone}") from None
-    if job.weights or job.pretrained:
-        position = getattr(network.encoder.vit, "pos_embed", None)
-        if isinstance(position, torch.nn.Parameter):
-            position.requires_grad_(False)  # as in the published family; from scratch it has to learn
+        start_from(network.encoder, job.weights, job.backbone)
+    if (job.weights or job.pretrained) and network.encoder.position is not None:
+        network.encoder.position.requires_grad_(False)  # as in the published family; from scratch it has to learn
     method = METHODS[job.method](network, card.classes, settings, job.steps)
     method.meet_tiles(torch.tensor([card.tag_counts[name] for name in card.classes.taggable]))
     return method
@@ -111,32 +103,9 @@ def _network(job: TrainJob, card: ModelCard) -> Network:
     try:
         return build_network(card, pretrained=job.pretrained)
     except ValueError as error:
-        raise UsageError(f"train.backbone: {error}", "see `timm.list_models('vit*')`") from None
+        raise UsageError(f"train.backbone: {error}", "use mevt or see `timm.list_models('vit*')`") from None
     except (OSError, RuntimeError) as error:
         reason = " ".join(str(error).split())[:200]
         raise EnvironmentFault(
             f"published weights of {job.backbone} could not be fetched ({reason})", "go online or use --weights FILE"
         ) from None
-
-
-def _read_weights(path: Path) -> Mapping[str, Tensor]:
-    """Read a state dict from .safetensors, or from .pth/.pt/.ckpt without unpickling code. Raises InputError."""
-    if not path.is_file():
-        raise InputError(path, "no such file", "give a file of backbone weights")
-    try:
-        if path.suffix == ".safetensors":
-            from safetensors.torch import load_file
-
-            return load_file(path)
-        data = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # noqa: BLE001 - torch and safetensors raise many kinds for a damaged file
-        reason = " ".join(str(error).split())[:200]
-        raise InputError(
-            path, f"weights cannot be read ({reason})", "give a .safetensors or plain state dict"
-        ) from None
-    for key in ("state_dict", "model", "teacher"):
-        if isinstance(data, dict) and isinstance(data.get(key), dict):
-            data = data[key]
-    if not isinstance(data, dict):
-        raise InputError(path, "holds no state dict", "give a .safetensors or plain state dict")
-    return {k: v for k, v in data.items() if isinstance(v, Tensor)}

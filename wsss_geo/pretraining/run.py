@@ -1,0 +1,207 @@
+"""The ``pretrain`` job: from imagery without tags to the weights of a backbone."""
+
+from __future__ import annotations
+
+import csv
+import time
+import warnings
+from pathlib import Path
+from typing import Any
+
+import lightning
+import torch
+from torch.utils.data import DataLoader
+
+from wsss_geo.errors import EnvironmentFault, UsageError, WsssGeoError
+from wsss_geo.fitting.callbacks import METRICS, MetricsFile, Reporter
+from wsss_geo.fitting.folder import claim, finished
+from wsss_geo.fitting.trainer import (
+    LOG_EVERY,
+    RESUME,
+    check_interval,
+    make_trainer,
+    resumed_step,
+    save_resume,
+    uses_cuda,
+)
+from wsss_geo.jobs import PretrainJob, PretrainResult
+from wsss_geo.methods import settings_from
+from wsss_geo.nn.backbones import Backbone, build_backbone
+from wsss_geo.nn.weights_file import BackboneCard, save_backbone, start_from
+from wsss_geo.outputs import check_output_folder
+from wsss_geo.pretraining.batches import COLOURS, WindowDataset, WindowSampler
+from wsss_geo.pretraining.ground import Ground, Survey, gather, survey
+from wsss_geo.pretraining.lightning_module import Pretraining
+from wsss_geo.pretraining.mevt import MEVT, MEVTSettings
+from wsss_geo.progress import Progress
+from wsss_geo.record import versions, write_record
+
+WEIGHTS = "weights.safetensors"
+RECORD = "weights.safetensors.json"
+
+
+def run(job: PretrainJob, report: Progress) -> PretrainResult:
+    """Pre-train, or go on with an interrupted run of the same job in the same folder.
+
+    Raises InputError for imagery that cannot be read and UsageError for settings that do not fit.
+    """
+    folder = Path(job.out)
+    if done := finished(folder / WEIGHTS, folder / RECORD, job):
+        report.info(f"{folder}: this pre-training is finished already")
+        return PretrainResult(**done)
+    settings = make_settings(job)
+    window = job.window or round(1.5 * job.size)
+    ground, names = gather(job.sources, job.out, window, job.bands, job.gsd, report)
+    found = survey(ground, job.seed, report)
+    card = _card(job, settings, ground, found, names)
+    module = make_module(job, settings, card)
+    folder = check_output_folder(job.out)  # not before all is checked: a refused job leaves no folder behind
+    claim(folder, job, card.data_hash, settings, hidden=("sources",))
+    started = time.monotonic()
+    first = _fit(job, ground, found, module, card, folder, report)
+    seconds = time.monotonic() - started
+    result = PretrainResult(
+        run=str(folder),
+        weights=str(folder / WEIGHTS),
+        steps=job.steps,
+        windows=job.steps * job.batch_size * job.devices,
+        losses=_last_losses(folder),
+        seconds=round(seconds, 1),
+    )
+    if first:
+        write_record(folder / RECORD, job, result, list(job.sources), {"train": seconds}, str(folder / WEIGHTS))
+        (folder / RESUME).unlink(missing_ok=True)
+    return result
+
+
+def make_settings(job: PretrainJob) -> MEVTSettings:
+    """The settings with what the job overrules. Raises UsageError."""
+    settings = settings_from(MEVTSettings, job.settings)
+    if settings.colours not in COLOURS:
+        raise UsageError(f"setting colours: {settings.colours!r} is unknown", f"choose one of {', '.join(COLOURS)}")
+    for name in ("decay", "momentum", "area", "local_area", "sharper"):
+        if len(getattr(settings, name)) != 2:
+            raise UsageError(f"setting {name}: two numbers are needed", f"write --set {name}=0.1,0.2")
+    for name in ("hidden", "embedding", "prototypes", "tokens"):
+        if getattr(settings, name) < 1:
+            raise UsageError(f"setting {name}: {getattr(settings, name)} is out of range", "allowed: at least 1")
+    for name in ("local", "queue"):
+        if getattr(settings, name) < 0:
+            raise UsageError(f"setting {name}: {getattr(settings, name)} is out of range", "allowed: at least 0")
+    for name in ("temperature", "sharp", "radius", "lr"):
+        if getattr(settings, name) <= 0:
+            raise UsageError(f"setting {name}: {getattr(settings, name)} is out of range", "allowed: above 0")
+    return settings
+
+
+def make_module(job: PretrainJob, settings: MEVTSettings, card: BackboneCard) -> Pretraining:
+    """Backbone, heads and what trains them, with the starting weights the job asks for. Raises WsssGeoError leaves."""
+    torch.manual_seed(job.seed)
+    encoder = _backbone(job, card)
+    if job.size % encoder.patch:
+        raise UsageError(
+            f"pretrain.size: {job.size} px is no multiple of the patch of {encoder.patch} px of {job.backbone}",
+            f"use {max(1, job.size // encoder.patch) * encoder.patch}",
+        )
+    if job.weights:
+        start_from(encoder, job.weights, job.backbone)
+    joint = job.batch_size * job.devices
+    rate = settings.lr * joint / 256 if job.learning_rate is None else job.learning_rate
+    return Pretraining(MEVT(encoder, settings, job.steps), card.normalisation, job.size, rate, job.seed)
+
+
+def _backbone(job: PretrainJob, card: BackboneCard) -> Backbone:
+    try:
+        return build_backbone(
+            job.backbone,
+            bands=len(card.bands),
+            image_size=job.size,
+            pretrained=job.pretrained,
+            arguments=job.backbone_args,
+        )
+    except ValueError as error:
+        raise UsageError(f"pretrain.backbone: {error}", "use mevt or see `timm.list_models('vit*')`") from None
+    except (OSError, RuntimeError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise EnvironmentFault(
+            f"published weights of {job.backbone} could not be fetched ({reason})", "go online or use --weights FILE"
+        ) from None
+
+
+def _card(
+    job: PretrainJob, settings: MEVTSettings, ground: Ground, found: Survey, names: tuple[str, ...]
+) -> BackboneCard:
+    return BackboneCard(
+        backbone=job.backbone,
+        arguments=dict(job.backbone_args),
+        bands=names,
+        normalisation=found.normalisation,
+        size=job.size,
+        gsd=ground.gsd,
+        method="mevt",
+        images=job.steps * job.batch_size * job.devices * (2 + settings.local),
+        data_hash=ground.digest(),
+        versions=versions(),
+        settings=dict(job.settings),
+    )
+
+
+class _Keep(lightning.Callback):
+    """Every ``every`` steps: the weights so far and a checkpoint to resume from."""
+
+    def __init__(self, folder: Path, every: int, card: BackboneCard) -> None:
+        self.folder, self.every, self.card = folder, every, card
+
+    def on_train_batch_end(self, trainer: Any, module: Pretraining, outputs: Any, batch: Any, batch_idx: int) -> None:
+        """Save when it is time."""
+        if trainer.global_step % self.every:
+            return
+        if trainer.is_global_zero:
+            save_backbone(self.folder / WEIGHTS, module.method.product, self.card)
+        save_resume(trainer, self.folder)
+
+
+def _fit(
+    job: PretrainJob,
+    ground: Ground,
+    found: Survey,
+    module: Pretraining,
+    card: BackboneCard,
+    folder: Path,
+    report: Progress,
+) -> bool:
+    """Train to the last step; whether this is the first process."""
+    every = check_interval(job.steps, job.check_every)
+    sampler = WindowSampler(job.batch_size, job.steps)
+    metrics = MetricsFile(folder, ["loss", *MEVT.terms], every=min(LOG_EVERY, every))
+    resume = folder / RESUME if (folder / RESUME).is_file() else None
+    if resume:
+        sampler.start = resumed_step(resume)
+        metrics.cut(sampler.start)
+        report.info(f"{folder}: going on after step {sampler.start}")
+    callbacks = [Reporter(report, job.steps, "pretrain"), metrics, _Keep(folder, every, card)]
+    trainer = make_trainer(job, folder, every, module.method.settings.clip, callbacks)
+    sampler.rank, sampler.world = trainer.global_rank, trainer.world_size
+    windows = WindowDataset(ground, found, job.seed, job.steps * job.batch_size * trainer.world_size)
+    loader = DataLoader(
+        windows,
+        batch_sampler=sampler,
+        num_workers=job.workers,
+        persistent_workers=job.workers > 0,
+        pin_memory=uses_cuda(job),
+    )
+    try:
+        with warnings.catch_warnings():
+            # The sampler starts where the checkpoint ends, which Lightning cannot know.
+            warnings.filterwarnings("ignore", message=".*dataloader is not resumable.*")
+            trainer.fit(module, loader, ckpt_path=resume, weights_only=True)
+    except ArithmeticError as error:
+        raise WsssGeoError(f"pre-training diverged ({error})", "lower --learning-rate") from None
+    return bool(trainer.is_global_zero)
+
+
+def _last_losses(folder: Path) -> dict[str, float]:
+    """The last row of the metrics."""
+    with open(folder / METRICS, newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    return {k: float(v) for k, v in rows[-1].items() if k != "step"} if rows else {}
