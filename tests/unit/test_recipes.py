@@ -9,11 +9,13 @@ import yaml
 
 from wsss_geo.api import build_job, read_recipe
 from wsss_geo.errors import InputError, UsageError
-from wsss_geo.jobs import TrainJob
+from wsss_geo.jobs import PretrainJob, TrainJob
 from wsss_geo.methods import METHODS, settings_from
+from wsss_geo.pretraining.run import make_settings
 
 ROOT = Path(__file__).resolve().parents[2]
-RECIPES = sorted((ROOT / "training/recipes").rglob("*.yaml"))
+PRETRAINING = sorted((ROOT / "training/recipes/pretrain").glob("*.yaml"))
+RECIPES = sorted(set((ROOT / "training/recipes").rglob("*.yaml")) - set(PRETRAINING))
 
 
 def name_of(path: Path) -> str:
@@ -22,6 +24,7 @@ def name_of(path: Path) -> str:
 
 def test_there_are_recipes() -> None:
     assert RECIPES
+    assert PRETRAINING
 
 
 @pytest.mark.parametrize("recipe", RECIPES, ids=name_of)
@@ -50,6 +53,19 @@ def test_what_is_given_beside_a_recipe_wins(recipe: Path) -> None:
     written = yaml.safe_load(recipe.read_text(encoding="utf-8"))
     assert fields["steps"] == 7
     assert fields["settings"] == {**(written.get("settings") or {}), "rare": 0.125}
+
+
+@pytest.mark.parametrize("recipe", PRETRAINING, ids=name_of)
+def test_recipe_of_pretraining_becomes_a_job_with_settings(recipe: Path) -> None:
+    job = build_job("pretrain", {"sources": ["images"], "out": "run", "recipe": str(recipe)})
+    assert isinstance(job, PretrainJob)
+    written = yaml.safe_load(recipe.read_text(encoding="utf-8"))
+    assert not {"sources", "out", "recipe", "weights"} & set(written)
+    for field, value in written.items():
+        assert getattr(job, field) == value
+    settings = make_settings(job)
+    for field, value in written["settings"].items():
+        assert getattr(settings, field) == (tuple(value) if isinstance(value, list) else value)
 
 
 def test_recipe_with_an_unknown_field_is_refused(tmp_path: Path) -> None:
