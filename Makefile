@@ -3,7 +3,7 @@ SHELL := /bin/sh
 PYTHON_BIN := .venv/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-engine test-qgis lint types bench plugin lock
+.PHONY: help setup demo test test-engine test-qgis lint types bench docs plugin lock
 
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 14
@@ -34,6 +34,10 @@ types: setup ## Check types with mypy
 bench: setup ## Measure polygons and prediction against other programs (some minutes)
 	$(PYTHON_BIN) benchmarks/polygonize.py
 	$(PYTHON_BIN) benchmarks/predict.py
+
+docs: setup ## Build the documentation: site/index.html
+	@tools/setup.sh docs
+	NO_MKDOCS_2_WARNING=1 .venv/bin/mkdocs build --strict --quiet
 
 plugin: ## Build the QGIS plugin: dist/wsss_geo_segment.zip
 	@python3 tools/package_plugin.py --zip dist/wsss_geo_segment.zip

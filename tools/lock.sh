@@ -12,11 +12,11 @@ trap 'rm -rf "$scratch"' EXIT
 
 "${PYTHON:-python3.11}" -m venv "$scratch/venv"
 pip="$scratch/venv/bin/python -m pip --disable-pip-version-check"
-dev=$("$scratch/venv/bin/python" -c '
+groups=$("$scratch/venv/bin/python" -c '
 import tomllib
-print(*tomllib.load(open("pyproject.toml", "rb"))["dependency-groups"]["dev"])')
+print(*sum(tomllib.load(open("pyproject.toml", "rb"))["dependency-groups"].values(), []))')
 # shellcheck disable=SC2086 # lists of words
-$pip install -q "torch==$torch" $dev && $pip install -q "torch==$torch" --no-build-isolation -e .
+$pip install -q "torch==$torch" $groups && $pip install -q "torch==$torch" --no-build-isolation -e .
 {
     echo "# Versions that the tests have passed with; written by tools/lock.sh (make lock)."
     $pip list --format=freeze --exclude pip --exclude setuptools --exclude wsss-geo | sed 's/+[a-z0-9.]*$//'

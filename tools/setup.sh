@@ -2,6 +2,7 @@
 # Prepare this machine, doing only what is not done yet.
 #
 #   tools/setup.sh engine   .venv with the engine and the tools of development
+#   tools/setup.sh docs     what builds the documentation, into .venv
 #   tools/setup.sh qgis     QGIS and what its tests need, from the system's packages (Debian, Ubuntu)
 #
 # PYTHON chooses the interpreter that .venv is made with. Exit code 4: something is missing that cannot be installed.
@@ -49,6 +50,22 @@ venv_fits() {
         && .venv/bin/python -c 'import pip' 2>/dev/null && grep -qF "$PWD/.venv" .venv/pyvenv.cfg
 }
 
+pip=".venv/bin/python -m pip --disable-pip-version-check install -q -c constraints.txt"
+
+# Print the packages of a dependency group of pyproject.toml.
+group() {
+    .venv/bin/python -c '
+import sys, tomllib
+print(*tomllib.load(open("pyproject.toml", "rb"))["dependency-groups"][sys.argv[1]])' "$1"
+}
+
+setup_docs() {
+    .venv/bin/python -c 'import material, mkdocs_click, mkdocstrings_handlers.python' 2>/dev/null && return
+    say "installing what builds the documentation"
+    # shellcheck disable=SC2046 # a list of words
+    $pip $(group docs) || fail "the packages could not be installed"
+}
+
 setup_engine() {
     python=$(find_python) || {
         [ -z "${PYTHON:-}" ] || fail "$PYTHON is no Python of version 3.11 or later"
@@ -64,10 +81,7 @@ setup_engine() {
         return
     fi
     say "installing packages into .venv (the first time this takes some minutes)"
-    pip=".venv/bin/python -m pip --disable-pip-version-check install -q -c constraints.txt"
-    dev=$(.venv/bin/python -c '
-import tomllib
-print(*tomllib.load(open("pyproject.toml", "rb"))["dependency-groups"]["dev"])')
+    dev=$(group dev)
     # torch by itself first: a build of the same version that is there already, for another kind of machine, stays.
     # Then what builds the project, so that it is pinned like all the rest.
     # shellcheck disable=SC2086 # lists of words
@@ -84,6 +98,7 @@ setup_qgis() {
 
 case "${1:-engine}" in
     engine) setup_engine ;;
+    docs) setup_docs ;;
     qgis) setup_qgis ;;
-    *) say "unknown part $1: engine or qgis"; exit 2 ;;
+    *) say "unknown part $1: engine, docs or qgis"; exit 2 ;;
 esac
