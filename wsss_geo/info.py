@@ -30,11 +30,15 @@ def describe_path(path: str) -> dict[str, Any]:
 
 def _model(path: Path) -> dict[str, Any]:
     from wsss_geo.nn.model_file import read_card
+    from wsss_geo.nn.weights_file import read_backbone_card
     from wsss_geo.record import file_hash
 
-    card = read_card(path).to_json()
-    card["classes"] = _classes(read_card(path).classes)
-    return {"kind": "model", "path": str(path), "bytes": path.stat().st_size, "sha256": file_hash(path), **card}
+    backbone = read_backbone_card(path)
+    kind = "model" if backbone is None else "backbone weights"
+    card = read_card(path).to_json() if backbone is None else backbone.to_json()
+    if backbone is None:
+        card["classes"] = _classes(read_card(path).classes)
+    return {"kind": kind, "path": str(path), "bytes": path.stat().st_size, "sha256": file_hash(path), **card}
 
 
 def _raster(path: str) -> dict[str, Any]:
