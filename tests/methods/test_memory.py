@@ -108,7 +108,7 @@ def test_rows_outside_a_group_of_processes_are_those_given() -> None:
 
 
 def test_processes_share_their_memories(tmp_path: Path) -> None:
-    """Two processes write different rows, one of them none at first; both hold what one process would."""
+    """Two processes write different rows, one of them none at first; both hold what one process would hold."""
     script = tmp_path / "worker.py"
     script.write_text(
         textwrap.dedent(
@@ -120,11 +120,12 @@ def test_processes_share_their_memories(tmp_path: Path) -> None:
             rank, store, out = int(sys.argv[1]), sys.argv[2], sys.argv[3]
             distributed.init_process_group("gloo", init_method="file://" + store, rank=rank, world_size=2)
             queue, bank = ClassQueue(2, 3, 1), ImageBank(2, 1, 2)
-            for step in range(3):
-                n = rank * (step + 1)
-                queue.push(torch.arange(float(n))[:, None] + 10 * step, torch.arange(n) % 2)
-                images = torch.full((n, 1, 2, 2), float(step + 1))
-                bank.push(images, torch.ones(n, 2, 2, dtype=torch.bool), torch.eye(2)[torch.arange(n) % 2])
+            for step in range(4):
+                places = torch.arange(6)[rank::2] if step == 3 else torch.arange(rank * (step + 1))
+                values, classes = places + 10.0 * step, places % 3 % 2
+                queue.push(values[:, None], classes, places)
+                images = values[:, None, None, None].expand(-1, 1, 2, 2)
+                bank.push(images, torch.ones(len(places), 2, 2, dtype=torch.bool), torch.eye(2)[classes], places)
             torch.save([*queue.buffers(), *bank.buffers()], out)
             distributed.destroy_process_group()
             """
@@ -141,8 +142,10 @@ def test_processes_share_their_memories(tmp_path: Path) -> None:
     one, two = (torch.load(out, weights_only=True) for out in outs)
     assert all(torch.equal(a, b) for a, b in zip(one, two, strict=True))
     queue, bank = ClassQueue(2, 3, 1), ImageBank(2, 1, 2)
-    for step in range(3):
-        n = step + 1
-        queue.push(torch.arange(float(n))[:, None] + 10 * step, torch.arange(n) % 2)
-        bank.push(torch.full((n, 1, 2, 2), float(n)), torch.ones(n, 2, 2) > 0, torch.eye(2)[torch.arange(n) % 2])
+    for step in range(4):
+        places = torch.arange(6 if step == 3 else step + 1)
+        values, classes = places + 10.0 * step, places % 3 % 2
+        queue.push(values[:, None], classes)
+        images = values[:, None, None, None].expand(-1, 1, 2, 2)
+        bank.push(images, torch.ones(len(places), 2, 2) > 0, torch.eye(2)[classes])
     assert all(torch.equal(a, b) for a, b in zip(one, [*queue.buffers(), *bank.buffers()], strict=True))

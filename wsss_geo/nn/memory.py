@@ -1,14 +1,17 @@
 """Memories that outlive a step: queues of vectors a class, and the latest image of each class.
 
 What they hold are buffers: saved with a checkpoint, resumed from it, moved with the module. Where several processes
-train together, each gathers what all of them write, in the order of their ranks, so that all memories stay alike; every
-process must therefore write in every step, if only zero rows.
+train together, each gathers what all of them write, so that all memories stay alike; every process must therefore
+write in every step, if only zero rows. With ``places``, the rows' places in the joint batch, memories are those that
+one process with that batch would have; without, rows come in the order of the processes.
 """
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor, distributed, nn
+
+from wsss_geo.nn.processes import world_size
 
 
 class ClassQueue(nn.Module):
@@ -28,9 +31,9 @@ class ClassQueue(nn.Module):
         self.register_buffer("place", torch.zeros(classes, dtype=torch.int64))
 
     @torch.no_grad()
-    def push(self, vectors: Tensor, classes: Tensor) -> None:
+    def push(self, vectors: Tensor, classes: Tensor, places: Tensor | None = None) -> None:
         """Write ``vectors`` [n,D] of ``classes`` int64 [n], the oldest first; n may be 0."""
-        vectors, classes = gather_rows(vectors.to(self.entries)), gather_rows(classes)
+        vectors, classes = gather_rows(vectors.to(self.entries), places), gather_rows(classes, places)
         length = self.entries.shape[1]
         member = nn.functional.one_hot(classes, len(self.count))
         new = member.sum(dim=0)
@@ -72,9 +75,9 @@ class ImageBank(nn.Module):
         self.register_buffer("filled", torch.zeros(classes, dtype=torch.bool))
 
     @torch.no_grad()
-    def push(self, images: Tensor, valid: Tensor, tags: Tensor) -> None:
+    def push(self, images: Tensor, valid: Tensor, tags: Tensor, places: Tensor | None = None) -> None:
         """Write images [n,N,S,S]; of those of one class the last stays, an image of several fills several slots."""
-        images, valid, tags = gather_rows(images), gather_rows(valid), gather_rows(tags)
+        images, valid, tags = (gather_rows(rows, places) for rows in (images, valid, tags))
         present = tags > 0.5
         order = torch.arange(1, len(tags) + 1, device=tags.device)
         latest = (present * order[:, None]).argmax(dim=0)
@@ -86,20 +89,20 @@ class ImageBank(nn.Module):
 
     def draw(self, count: int, generator: torch.Generator | None = None) -> tuple[Tensor, Tensor, Tensor]:
         """Images, validity and tags of ``count`` filled slots, uniformly with replacement; none while all are empty."""
-        if not self.filled.any():
+        if count < 1 or not self.filled.any():
             return self.images[:0], self.valid[:0], self.tags[:0]
         slots = torch.multinomial(self.filled.float(), count, replacement=True, generator=generator)
         return self.images[slots], self.valid[slots], self.tags[slots]
 
 
-def gather_rows(rows: Tensor) -> Tensor:
-    """Rows [n,...] of all processes in the order of their ranks, n may differ; ``rows`` itself outside such a group.
+def gather_rows(rows: Tensor, places: Tensor | None = None) -> Tensor:
+    """Rows [n,...] of all processes, n may differ, by rank or by ``places`` int64 [n]; ``rows`` itself outside a group.
 
     A collective call without gradient: all processes must make it.
     """
-    if not (distributed.is_available() and distributed.is_initialized() and distributed.get_world_size() > 1):
+    world = world_size()
+    if world == 1:
         return rows
-    world = distributed.get_world_size()
     sent = rows.detach().to(torch.uint8) if rows.dtype == torch.bool else rows.detach()
     counts = [torch.zeros(1, dtype=torch.int64, device=rows.device) for _ in range(world)]
     distributed.all_gather(counts, torch.tensor([len(sent)], device=rows.device))
@@ -108,4 +111,5 @@ def gather_rows(rows: Tensor) -> Tensor:
     padded[: len(sent)] = sent
     parts = [torch.empty_like(padded) for _ in range(world)]
     distributed.all_gather(parts, padded)
-    return torch.cat([part[:length] for part, length in zip(parts, lengths, strict=True)]).to(rows.dtype)
+    joint = torch.cat([part[:length] for part, length in zip(parts, lengths, strict=True)]).to(rows.dtype)
+    return joint if places is None else joint[gather_rows(places).argsort(stable=True)]
