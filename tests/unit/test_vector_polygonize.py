@@ -3,6 +3,7 @@
 import itertools
 
 import numpy as np
+import pandas
 import pyproj
 import pytest
 import shapely
@@ -16,7 +17,7 @@ from scipy import ndimage
 from wsss_geo.classes import ClassScheme
 from wsss_geo.errors import UsageError
 from wsss_geo.vector import areas as areas_module
-from wsss_geo.vector import polygonize, polygonize_bands
+from wsss_geo.vector import polygonize, polygonize_bands, polygonize_stream
 from wsss_geo.vector.coverage import COLUMNS
 
 MASKS = hnp.arrays(
@@ -74,6 +75,49 @@ def test_bands_change_nothing(mask, data):
         joined = polygonize_bands(lambda: bands, mask.shape[1], TRANSFORM, 32631, min_area_px=smallest)
         whole = polygonize(mask, TRANSFORM, 32631, confidence=confidence, min_area_px=smallest)
         assert joined.equals(whole)
+
+
+def in_order(frame):
+    return frame.assign(wkb=shapely.to_wkb(shapely.normalize(frame.geometry.values))).sort_values(
+        "wkb", ignore_index=True
+    )
+
+
+@settings(deadline=None, max_examples=150)
+@given(
+    hnp.arrays(np.uint8, st.tuples(st.integers(1, 14), st.integers(1, 7)), elements=st.sampled_from([0, 1, 2, 255])),
+    st.integers(1, 3),
+    st.integers(0, 60),
+    st.sampled_from([0, 3]),
+)
+def test_regions_that_come_early_are_the_same(mask, step, corners, smallest):
+    confidence = np.linspace(0, 1, mask.size).reshape(mask.shape)
+    bands = [(mask[a : a + step], confidence[a : a + step]) for a in range(0, len(mask), step)]
+    frames = list(
+        polygonize_stream(lambda: bands, mask.shape[1], TRANSFORM, 32631, SCHEME, min_area_px=smallest, corners=corners)
+    )
+    whole = polygonize(mask, TRANSFORM, 32631, SCHEME, confidence, min_area_px=smallest)
+    joined = in_order(pandas.concat(frames, ignore_index=True))
+    assert sum(map(len, frames)) == len(whole)
+    expected = in_order(whole)
+    for column in ("class_id", "class", "source", "model", "wkb"):
+        assert joined[column].tolist() == expected[column].tolist()
+    np.testing.assert_allclose(joined["area_m2"], expected["area_m2"])
+    np.testing.assert_allclose(joined["conf"], expected["conf"])
+
+
+def test_regions_come_early_and_leave_memory():
+    mask = (np.indices((400, 300)).sum(0) // 3 % 2 + 2 * (np.indices((400, 300))[0] // 5 % 2)).astype(np.uint8)
+    mask[:, 0] = 9  # stays open to the end
+    bands = [(mask[a : a + 10], None) for a in range(0, 400, 10)]
+    frames = list(polygonize_stream(lambda: bands, 300, TRANSFORM, corners=5000))
+    whole = polygonize(mask, TRANSFORM)
+    assert len(frames) > 10
+    assert max(map(len, frames)) < len(whole) / 5
+    assert sum(map(len, frames)) == len(whole)
+    assert len(frames[-1][frames[-1]["class_id"] == 9]) == 1
+    one = list(polygonize_stream(lambda: bands, 300, TRANSFORM, corners=5000, simplify_px=1))
+    assert len(one) == 1
 
 
 @settings(deadline=None, max_examples=120)

@@ -26,12 +26,37 @@ warnings.filterwarnings("ignore", category=NotGeoreferencedWarning)
 # blocks are all that streaming needs, so the memory of a run stays the same on every machine.
 os.environ.setdefault("GDAL_CACHEMAX", "256")
 
+# Servers that are busy, slow or gone: try again, but never wait for ever.
+for _option, _value in (
+    ("GDAL_HTTP_MAX_RETRY", "4"),
+    ("GDAL_HTTP_RETRY_DELAY", "0.5"),
+    ("GDAL_HTTP_CONNECTTIMEOUT", "20"),
+    ("GDAL_HTTP_LOW_SPEED_TIME", "60"),
+    ("GDAL_HTTP_LOW_SPEED_LIMIT", "1"),
+):
+    os.environ.setdefault(_option, _value)
+
+#: How addresses are called where GDAL reads only those ranges of a file that it needs.
+_REMOTE = {
+    "http": "/vsicurl/http://", "https": "/vsicurl/https://", "s3": "/vsis3/", "gs": "/vsigs/", "az": "/vsiaz/",
+}  # fmt: skip
+
 _SUBDATASET = re.compile(r"[A-Z][A-Za-z0-9_]{2,}:")
 
 
 def is_local(path: str) -> bool:
     """Whether ``path`` names a file of this machine: no URL, no ``/vsi...``, no ``DRIVER:...``, no inline VRT."""
     return not ("://" in path or path.startswith(("/vsi", "<")) or _SUBDATASET.match(path))
+
+
+def gdal_path(path: str) -> str:
+    """Return what GDAL calls ``path``: ``s3://bucket/key`` becomes ``/vsis3/bucket/key``, ``https://`` ``/vsicurl/``.
+
+    Likewise ``gs://`` and ``az://``. Access is what GDAL finds in the environment (``AWS_ACCESS_KEY_ID``,
+    ``AWS_NO_SIGN_REQUEST`` and so on). All else stays as it is.
+    """
+    scheme, sign, rest = path.partition("://")
+    return _REMOTE[scheme.lower()] + rest if sign and scheme.lower() in _REMOTE else path
 
 
 def open_raster(path: str, overview: int | None = None) -> Any:
@@ -42,8 +67,11 @@ def open_raster(path: str, overview: int | None = None) -> Any:
     if is_local(path) and not os.path.exists(path):
         raise InputError(path, "no such file", "give the path of a raster")
     options = {} if overview is None else {"overview_level": overview}
+    # a server's folder is not listed; files beside the raster (masks, overviews) are asked for by name
+    remote = {} if is_local(path) else {"GDAL_DISABLE_READDIR_ON_OPEN": "TRUE"}
     try:
-        dataset = rasterio.open(path, sharing=False, **options)
+        with rasterio.Env(**remote) if remote else contextlib.nullcontext():
+            dataset = rasterio.open(gdal_path(path), sharing=False, **options)
     except (*GDAL_ERRORS, OSError, TypeError) as error:
         raise _not_a_raster(path, error) from error
     if dataset.count == 0:

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import rasterio
 from affine import Affine
 from rasterio.crs import CRS
 
@@ -77,6 +76,13 @@ class RasterInfo:
         """The grid of the pixels."""
         return GeoGrid(self.height, self.width, self.transform, self.crs)
 
+    @property
+    def unchanged(self) -> bool:
+        """Whether the files are still those that were described, by size and time."""
+        noted = dict(self.fingerprint)
+        parts = noted.pop("parts", [])
+        return noted == fingerprint(self.path) and all(part == fingerprint(part["path"]) for part in parts)
+
     def __str__(self) -> str:
         """One line for people."""
         size = f"{self.width} x {self.height} px, {self.count} x {self.dtypes[0]}"
@@ -124,8 +130,17 @@ def _info(path: str, dataset: Any) -> RasterInfo:
         palette=dataset.colormap(1) if colors[0] == "palette" else None,
         block=tuple(dataset.block_shapes[0]),
         overviews=tuple(_overview_shapes(path, len(dataset.overviews(1)))),
-        fingerprint=fingerprint(path),
+        fingerprint=_fingerprint(path, dataset),
     )
+
+
+def _fingerprint(path: str, dataset: Any) -> dict[str, Any]:
+    """Fingerprint of the file and, of a virtual raster, of those that it is made of."""
+    own = fingerprint(path)
+    if dataset.driver != "VRT":
+        return own
+    parts = [name for name in dataset.files if name != path]
+    return {**own, "parts": [fingerprint(name) for name in parts]}
 
 
 def _georeference(dataset: Any) -> tuple[CRS | None, Affine, str]:
@@ -143,6 +158,6 @@ def _georeference(dataset: Any) -> tuple[CRS | None, Affine, str]:
 def _overview_shapes(path: str, number: int) -> list[tuple[int, int]]:
     shapes = []
     for level in range(number):
-        with rasterio.open(path, sharing=False, overview_level=level) as overview:
+        with open_raster(path, level) as overview:
             shapes.append((int(overview.height), int(overview.width)))
     return shapes

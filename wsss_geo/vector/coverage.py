@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import geopandas
@@ -99,6 +99,32 @@ def polygonize_bands(
     ``bands()`` starts a pass over the raster; there are two if ``min_area_px`` asks for sieving. The result does not
     depend on how the rows are divided. Memory grows with the polygons, not with the raster.
     """
+    frames = polygonize_stream(
+        bands, width, transform, crs, classes, nodata, connectivity, min_area_px, simplify_px, source, model, None
+    )
+    return next(iter(frames))
+
+
+def polygonize_stream(
+    bands: Callable[[], Iterable[Band]],
+    width: int,
+    transform: Any,
+    crs: Any = None,
+    classes: ClassScheme | None = None,
+    nodata: int | None = IGNORE,
+    connectivity: int = 4,
+    min_area_px: int = 0,
+    simplify_px: float = 0.0,
+    source: str = "",
+    model: str = "",
+    corners: int | None = 1 << 21,
+) -> Iterator[geopandas.GeoDataFrame]:
+    """Do what `polygonize_bands` does and yield the polygons in frames of about so many ``corners``, at least one.
+
+    Regions come as soon as the rows have passed them, so memory holds those that are still open, and one frame. To
+    simplify a border its polygons on both sides are needed, and regions that touch at corners must be known as one:
+    with ``simplify_px`` or 8-connectivity (or None for ``corners``) all polygons come in one frame at the end.
+    """
     if connectivity not in (4, 8):
         raise UsageError(f"connectivity {connectivity!r} is unknown", "use 4 or 8")
     if min_area_px < 0 or not simplify_px >= 0:
@@ -107,13 +133,24 @@ def polygonize_bands(
     system = _checked_crs(crs)
     passes = bands if min_area_px <= 1 else _sieved(bands, width, nodata, connectivity, min_area_px)
     scanner = Scanner(width, nodata, connectivity)
+    whole = corners is None or simplify_px > 0 or connectivity == 8
+    room = 0 if corners is None else corners
     scale = 1.0
+
+    def frame(rings: Rings) -> geopandas.GeoDataFrame:
+        return _frame(rings, affine, system, classes, connectivity, simplify_px, scale, source, model)
+
     for rows, confidence in passes():
         _check_rows(rows, nodata)
         if confidence is not None:
             scale = _confidence_scale(confidence)
         scanner.push(rows, confidence)
-    return _frame(scanner.rings(), affine, system, classes, connectivity, simplify_px, scale, source, model)
+        if not whole and scanner.nodes > room:
+            found = scanner.closed()
+            room = max(room, 2 * scanner.nodes)  # a large open region is not copied again for every few new ones
+            if len(found):
+                yield frame(found)
+    yield frame(scanner.rings())
 
 
 def _sieved(

@@ -129,24 +129,66 @@ class Scanner:
         split_at_saddles(self._nodes, self._saddles[:saddles], region_of)
         return self._nodes[:nodes], self._saddles[:saddles], firsts, region_of
 
+    @property
+    def nodes(self) -> int:
+        """How many nodes are held."""
+        return int(self._counts[0])
+
     def rings(self) -> Rings:
         """Return the regions; call once, after the last row."""
         nodes, saddles, firsts, region_of = self._finish()
-        total = len(firsts)
+        sums = np.bincount(region_of, self._sums[: len(region_of)], minlength=len(firsts))
+        return self._rings(nodes, saddles, region_of, self._values[firsts], sums)
+
+    def closed(self) -> Rings:
+        """Return the regions that no later row can touch and forget them; for 4-connectivity, and without `graph`."""
+        count, pairs, labels, _ = (int(n) for n in self._counts)
+        nodes, saddles = self._nodes[:count], self._saddles[:pairs]
+        roots = flatten(self._parent[:labels])
+        below = self._frame[1][self._frame[1] != OUTSIDE]
+        touched = np.zeros(labels, np.bool_)
+        touched[roots[below]] = True
+        done = ~touched[roots]  # labels
+        leaving = done[nodes[:, OWNER]]
+        both = leaving[saddles].all(axis=1)
+        is_root = roots == np.arange(labels)
+        totals = np.bincount(roots, self._sums[:labels], minlength=labels)
+
+        firsts = np.flatnonzero(is_root & done).astype(np.int32)
+        gone, place = _part(nodes, leaving)
+        region_of = np.searchsorted(firsts, roots).astype(np.int32)
+        split_at_saddles(gone, place[saddles[both]], region_of)
+        values, sums = self._values[firsts], totals[firsts]
+
+        stay = np.flatnonzero(is_root & ~done)
+        label_of = np.full(labels + 1, OUTSIDE, np.int32)  # the last entry is that of OUTSIDE itself
+        label_of[stay] = np.arange(len(stay), dtype=np.int32)
+        label_of[:-1] = label_of[roots]
+        self._nodes, place = _part(nodes, ~leaving)
+        self._nodes[:, OWNER] = label_of[self._nodes[:, OWNER]]
+        self._saddles = place[saddles[~leaving[saddles].any(axis=1)]]
+        self._open = np.where(self._open == OUTSIDE, OUTSIDE, place[self._open]).astype(np.int32)
+        self._frame[1] = label_of[self._frame[1]]
+        self._parent = np.arange(len(stay), dtype=np.int32)
+        self._values, self._sums = self._values[stay], totals[stay]
+        self._counts[:3] = len(self._nodes), len(self._saddles), len(stay)
+        return self._rings(gone, _NO_PAIRS, region_of, values, sums)
+
+    def _rings(self, nodes: _Int32, saddles: _Int32, region_of: _Int32, values: _Int32, sums: _Floats) -> Rings:
+        """Walk the nodes, split at saddles already, of the regions that have ``values`` [R] and ``sums`` [R]."""
+        total = len(values)
         order, starts, owners, doubled = walk(nodes, region_of)
         pixels = np.zeros(total, np.int64)
         np.subtract.at(pixels, owners, doubled)
         pixels //= 2
-        confidence = np.full(total, np.nan)
-        if self._confident:
-            confidence = np.bincount(region_of, self._sums[: len(region_of)], minlength=total) / pixels
+        confidence = sums / pixels if self._confident else np.full(total, np.nan)
         rank = np.argsort(owners * 2 + (doubled > 0), kind="stable")
         corners, ring_starts = close(nodes, order, starts, rank)
         region_starts = np.searchsorted(owners[rank], np.arange(total + 1)).astype(np.int64)
         group = np.arange(total, dtype=np.int64)
         if self._connectivity == 8:
             group = _joined(total, region_of[nodes[saddles, OWNER]])
-        return Rings(self._values[firsts], pixels, confidence, group, corners, ring_starts, region_starts)
+        return Rings(values, pixels, confidence, group, corners, ring_starts, region_starts)
 
     def graph(self) -> RegionGraph:
         """Return the regions and their neighbours; call once, after the last row."""
@@ -185,6 +227,7 @@ class Relabeller:
 
 
 _NO_WEIGHTS = np.empty((0, 0), np.float64)
+_NO_PAIRS = np.empty((0, 2), np.int32)
 _BATCH_PIXELS = 1 << 19
 
 
@@ -195,6 +238,15 @@ def _grown(array: npt.NDArray[Any], size: int) -> npt.NDArray[Any]:
     grown = np.zeros((max(size, 2 * len(array)), *array.shape[1:]), array.dtype)
     grown[: len(array)] = array
     return grown
+
+
+def _part(nodes: _Int32, wanted: npt.NDArray[np.bool_]) -> tuple[_Int32, _Int32]:
+    """Return the ``wanted`` nodes, linked among themselves, and the new number of each node (OUTSIDE: none)."""
+    place = np.full(len(nodes), OUTSIDE, np.int32)
+    place[wanted] = np.arange(np.count_nonzero(wanted), dtype=np.int32)
+    part = nodes[wanted]
+    part[:, NEXT] = np.where(part[:, NEXT] == OUTSIDE, OUTSIDE, place[part[:, NEXT]])
+    return part, place
 
 
 def _joined(count: int, pairs: _Int32) -> _Int64:
