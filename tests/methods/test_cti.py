@@ -14,7 +14,7 @@ from wsss_geo.classes import ClassScheme
 from wsss_geo.errors import UsageError
 from wsss_geo.methods import settings_from
 from wsss_geo.methods.base import Batch
-from wsss_geo.methods.cti import CTI, CTISettings, gap, infuse, map_distance
+from wsss_geo.methods.cti import CTI, CTISettings, infuse, map_distance
 from wsss_geo.nn.class_tokens import ClassTokenNetwork, attention_weights
 from wsss_geo.nn.model_file import load_model
 
@@ -185,7 +185,7 @@ def test_map_distance_counts_the_marked_maps_only():
     assert map_distance(one, other, torch.zeros_like(counts)) == 0
 
 
-@pytest.mark.parametrize("policy", ["none", "explicit", "surrogate:b"])
+@pytest.mark.parametrize("policy", ["explicit", "surrogate:b"])
 def test_background_is_what_the_tagged_classes_leave(policy):
     method = method_of(policy)
     batch = batch_of(method)
@@ -197,17 +197,9 @@ def test_background_is_what_the_tagged_classes_leave(policy):
         classes = fused[-method.network.taggable :]
         strongest = torch.stack([classes[c] for c in range(len(classes)) if batch.tags[b, c]]).amax(0)
         foreground = (seen.affinity[b] @ strongest.flatten()).view(4, 4)
-        if policy == "none":
-            losses.append((1 - foreground / (foreground.max() + 1e-5)).mean())
-        else:
-            background = (seen.affinity[b] @ fused[0].flatten()).view(4, 4)
-            losses.append((1 - stretched(foreground) - stretched(background)).abs().mean())
+        background = (seen.affinity[b] @ fused[0].flatten()).view(4, 4)
+        losses.append((1 - stretched(foreground) - stretched(background)).abs().mean())
     torch.testing.assert_close(found, torch.stack(losses).mean())
-
-
-def test_gap_is_zero_for_full_and_one_for_empty_maps():
-    assert gap(torch.full((1, 1, 4, 4), 7.0)) < 1e-5
-    assert gap(torch.zeros(1, 1, 4, 4)) == 1
 
 
 @pytest.mark.parametrize("policy", ["none", "explicit"])

@@ -25,8 +25,7 @@ each has its full number; the memory is part of a checkpoint and of all processe
 changes colours less than RandAugment would, to keep what tells land cover apart. Drop path (0.1 in the paper) is an
 argument of the backbone.
 
-Policy ``none`` (no background class) is not in the paper; there is no background token then, and L_bg asks the tagged
-classes to cover the view: 1 minus A max_c F_c over its maximum.
+Policy ``none`` (no background class) is not in the paper; there is no background token then, and L_bg is 0.
 """
 
 from __future__ import annotations
@@ -46,8 +45,8 @@ from wsss_geo.nn.class_tokens import ClassTokenNetwork, Midway, Reading
 from wsss_geo.nn.losses import multilabel_soft_margin
 from wsss_geo.nn.memory import ClassQueue
 from wsss_geo.nn.network import Network
+from wsss_geo.nn.processes import joint_mean
 from wsss_geo.nn.schedule import cosine_between
-from wsss_geo.nn.tensors import full_precision
 from wsss_geo.tileset.photometry import STRONG, Jitter
 
 
@@ -145,11 +144,11 @@ class CTI(Method):
 
     def background_loss(self, seen: Reading, tags: Tensor) -> Tensor:
         """How far the tagged classes together and the background are from sharing the view."""
+        if not self.labeller.has_cold:
+            return seen.maps.new_zeros(())
         fused = seen.fused
         tagged = self._classes(fused) * (tags > 0.5)[:, :, None, None]
         foreground = seen.refine(tagged.amax(dim=1, keepdim=True))
-        if not self.labeller.has_cold:
-            return gap(foreground)
         return (1 - normalise_cam(foreground) - normalise_cam(seen.refine(fused[:, :1]))).abs().mean()
 
     def intra_loss(self, first: Midway, seen: Reading, donor: Tensor, tags: Tensor) -> Tensor:
@@ -169,9 +168,10 @@ class CTI(Method):
         own = self._classes(tokens)
         present = tags > 0.5
         self.memory.push(functional.layer_norm(own, own.shape[-1:])[present], present.nonzero()[:, 1])
-        known = present & (self.memory.count >= self.settings.least)
-        if not known.any():
+        learned = self.memory.count >= self.settings.least
+        if not learned.any():
             return seen.maps.new_zeros(())
+        known = present & learned
         general = torch.where(known[:, :, None], self.memory.mean(), own)
         donor = torch.cat([tokens[:, : -self.network.taggable], general], dim=1)
         fused = self.network.read(infuse(first, donor)).fused
@@ -200,10 +200,4 @@ def infuse(midway: Midway, donor: Tensor) -> Midway:
 def map_distance(one: Tensor, other: Tensor, counts: Tensor) -> Tensor:
     """Mean absolute difference of rectified, stretched maps [B,C,h,w] over the channels marked in ``counts`` [B,C]."""
     distance = (normalise_cam(one) - normalise_cam(other)).abs().mean(dim=(2, 3))
-    return (distance * counts).sum() / counts.sum().clamp(min=1)
-
-
-@full_precision
-def gap(maps: Tensor) -> Tensor:
-    """Mean of 1 - map / maximum over non-negative ``maps`` [B,1,h,w]: 0 where each is constant, 1 where one is zero."""
-    return (1 - maps / (maps.amax(dim=(2, 3), keepdim=True) + 1e-5)).mean()
+    return joint_mean((distance * counts).sum(), counts.sum())
