@@ -29,7 +29,7 @@ import wsss_geo
 
 ROOT = Path(__file__).resolve().parents[1]
 BACKBONES: dict[str, dict[str, Any]] = {
-    "vit_tiny_patch16_224": {"patch_size": 8, "embed_dim": 128, "depth": 4, "num_heads": 4},
+    "vit_tiny_patch16_224": {"patch_size": 16, "embed_dim": 96, "depth": 4, "num_heads": 3},
     "mevt": {"widths": [16, 32, 64, 96], "depths": [1, 1, 2, 1], "heads": [1, 1, 2, 3], "fusion": 96},
 }
 SMALL_HEADS = {"hidden": 256, "embedding": 64, "prototypes": 512, "tokens": 32, "queue": 1024, "momentum": [0.98, 1.0]}
@@ -57,7 +57,6 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=16, help="windows a step of pre-training")
     parser.add_argument("--train-steps", type=int, default=300)
     parser.add_argument("--images", type=int, default=2000, help="EuroSAT images to pre-train on, 0 for all")
-    parser.add_argument("--stride", type=int, default=256, help="step between training crops of 128 px; 128 for all")
     parser.add_argument("--seeds", type=int, default=1)
     parser.add_argument("--full-heads", action="store_true", help="heads as large as published ones")
     parser.add_argument("--device", default="auto")
@@ -74,7 +73,7 @@ def main() -> None:
 def measure(given: argparse.Namespace, work: Path) -> list[Row]:
     """Run all rows."""
     shown, probed = unpack(given.data / "eurosat_rgb_10800.zip", work, given.images)
-    train, test = dubai(given.data / "dubai", work, given.stride)
+    train, test = dubai(given.data / "dubai", work)
     crops = [given.data / "dubai" / f"tile{n}" / "images" for n in (4, 5, 7, 8)]
     rows = [start(given, work, "scratch", train, test, None, given.train_steps)]
     later = []
@@ -106,13 +105,13 @@ def unpack(archive: Path, work: Path, count: int) -> tuple[Path, Path]:
     return shown, probed
 
 
-def dubai(folder: Path, work: Path, stride: int) -> tuple[Path, Path]:
+def dubai(folder: Path, work: Path) -> tuple[Path, Path]:
     """Tile sets of the training groups and of the kept-back group."""
     classes = ROOT / "training/recipes/dubai/classes.json"
     train, test = work / "train_tiles", work / "test_tiles"
     if not train.exists():
         rasters = [folder / f"tile{n}" / "images" for n in (4, 5, 7, 8)]
-        wsss_geo.tile(*rasters, tags=folder, classes=classes, size=128, stride=stride, val=0.1, out=train)
+        wsss_geo.tile(*rasters, tags=folder, classes=classes, size=128, val=0.1, out=train)
     if not test.exists():
         wsss_geo.tile(folder / "tile6" / "images", tags=folder, classes=classes, size=128, val=0.0, out=test)
     return train, test

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import math
 
 import pytest
 import torch
+from safetensors.torch import save
 
+from wsss_geo.errors import InputError, ModelError
 from wsss_geo.nn.backbones import build_backbone, load_weights
 from wsss_geo.nn.hierarchical import HierarchicalEncoder
 from wsss_geo.nn.self_supervision import dense_contrast, distillation_loss, pixel_to_global, token_similarity
+from wsss_geo.nn.weights_file import BackboneCard, read_backbone, read_backbone_card, save_backbone, start_from
+from wsss_geo.raster.normalisation import Normalisation
 
 SMALL = {"widths": [8, 8, 16, 16], "depths": [1, 1, 1, 1], "heads": [1, 1, 2, 2], "fusion": 16}
 
@@ -140,3 +145,30 @@ def test_backbones_by_name_and_their_weights():
             build_backbone("mevt", arguments=wrong)
     with pytest.raises(ValueError, match="no published weights"):
         build_backbone("mevt", pretrained=True)
+
+
+def test_a_weights_file_says_what_it_is(tmp_path):
+    torch.manual_seed(0)
+    normalisation = Normalisation((0.0,) * 3, (255.0,) * 3, (0.5,) * 3, (0.25,) * 3)
+    card = BackboneCard("mevt", SMALL, ("red", "green", "blue"), normalisation, 32, gsd=0.5, method="mevt", images=7)
+    path = tmp_path / "weights.safetensors"
+    save_backbone(path, card.build(), card)
+    found, weights = read_backbone(path)
+    assert found == card
+    assert read_backbone_card(path) == card
+    assert all(name.startswith("encoder.") for name in weights)
+    plain = card.to_json()
+    for wrong in (
+        {**plain, "format": 2}, {**plain, "backbone": "hf-hub:x/y"}, {**plain, "size": -1}, [1], {},
+        {**plain, "normalisation": {}},
+    ):  # fmt: skip
+        path.write_bytes(save(weights, metadata={"wsss_geo_backbone": json.dumps(wrong)}))
+        with pytest.raises(ModelError, match="card"):
+            read_backbone(path)
+    path.write_bytes(b"no weights")
+    with pytest.raises(InputError, match="cannot be read"):
+        read_backbone(path)
+    assert read_backbone_card(path) is None
+    torch.save({"state_dict": {"x": torch.zeros(1)}}, tmp_path / "foreign.pth")
+    with pytest.raises(ModelError, match="do not fit"):
+        start_from(card.build(), tmp_path / "foreign.pth", "mevt")

@@ -1,4 +1,7 @@
-"""Losses of pre-training without any label: scalars, float32 also under autocast, 0 where there is nothing to learn."""
+"""Losses of pre-training without any label: scalars, float32 also under autocast, 0 where there is nothing to learn.
+
+In a group of processes averages run over the pairs of all of them; negatives are those of the own process and memory.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from wsss_geo.nn.processes import joint_mean
 from wsss_geo.nn.tensors import full_precision
 
 
@@ -70,7 +74,7 @@ def _info_nce(positive: Tensor, negative: Tensor, stored: Tensor, usable: Tensor
     """Mean over ``usable`` of -log(e^p / (e^p + sum e^n)): ``positive`` [n], ``negative`` [n,m], ``stored`` [n,Q]."""
     scores = torch.cat([positive[:, None], negative, stored], dim=1) / temperature
     loss = scores.logsumexp(dim=1) - scores[:, 0]
-    return loss.masked_fill(~usable.flatten(), 0).sum() / usable.sum().clamp(min=1)
+    return joint_mean(loss.masked_fill(~usable.flatten(), 0).sum(), usable.sum())
 
 
 @full_precision

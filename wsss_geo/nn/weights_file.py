@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -53,12 +54,16 @@ class BackboneCard:
         """Read what ``to_json`` wrote. Raises KeyError, TypeError, ValueError."""
         if data["format"] > FORMAT:
             raise ValueError(f"format {data['format']} is newer than this program")
+        if not re.fullmatch(r"[A-Za-z0-9_.]+", str(data["backbone"])):
+            raise ValueError(f"backbone {data['backbone']!r}")  # timm fetches names with a scheme
+        if not isinstance(data["size"], int) or not 1 <= data["size"] <= 1 << 16:
+            raise ValueError(f"size {data['size']!r}")
         return cls(
             backbone=str(data["backbone"]),
             arguments=dict(data["arguments"]),
             bands=tuple(str(b) for b in data["bands"]),
             normalisation=Normalisation.from_json(data["normalisation"]),
-            size=int(data["size"]),
+            size=data["size"],
             gsd=None if data["gsd"] is None else float(data["gsd"]),
             method=str(data["method"]),
             images=int(data["images"]),

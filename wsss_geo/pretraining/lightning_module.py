@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -9,6 +10,7 @@ import lightning
 import torch
 from torch import Tensor
 
+from wsss_geo.nn.processes import summed
 from wsss_geo.nn.schedule import cosine_between
 from wsss_geo.pretraining.batches import make_pair
 from wsss_geo.pretraining.mevt import MEVT
@@ -40,10 +42,12 @@ class Pretraining(lightning.LightningModule):
         seed = (self.seed * 64 + self.global_rank) * 1_000_003 + step
         pair = make_pair(items, self.method.settings, self.size, self.local_size, self.mean, self.std, seed)
         terms = self.method.losses(pair, step)
-        loss = torch.stack([t.float() for t in terms.values()]).sum()
-        if not torch.isfinite(loss):
-            raise ArithmeticError(f"step {step}: the loss is not finite ({ {k: float(v) for k, v in terms.items()} })")
-        self.latest = {"loss": loss.detach().item(), **{k: v.detach().item() for k, v in terms.items()}}
+        values = torch.stack([t.float() for t in terms.values()])
+        loss = values.sum()
+        joint = (summed(torch.cat([loss[None], values])) / self.trainer.world_size).tolist()
+        self.latest = dict(zip(("loss", *terms), joint, strict=True))
+        if not math.isfinite(self.latest["loss"]):
+            raise ArithmeticError(f"step {step}: the loss is not finite ({self.latest})")
         self.log_dict({f"pretrain/{k}": v for k, v in self.latest.items()})
         return loss
 
