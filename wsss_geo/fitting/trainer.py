@@ -8,9 +8,11 @@ from typing import Any
 
 import lightning
 import torch
+from lightning.fabric.plugins.environments import LightningEnvironment
 from lightning.pytorch.loggers import TensorBoardLogger
 
 from wsss_geo.errors import InputError, UsageError
+from wsss_geo.fitting.group import Group
 from wsss_geo.jobs import PretrainJob, TrainJob
 
 RESUME = "resume.ckpt"
@@ -19,9 +21,17 @@ LOG_EVERY = 50
 
 
 def make_trainer(
-    job: TrainJob | PretrainJob, folder: Path, every: int, clip: float, callbacks: list[Any], **more: Any
+    job: TrainJob | PretrainJob,
+    folder: Path,
+    every: int,
+    clip: float,
+    callbacks: list[Any],
+    group: Group | None = None,
+    **more: Any,
 ) -> lightning.Trainer:
     """The trainer of ``job``; ``clip`` is the largest gradient norm (0 does not clip), ``more`` goes to Lightning.
+
+    With a ``group`` of several processes, all of which are running, it is the part of this process in it.
 
     Raises UsageError for a device that is not there.
     """
@@ -29,10 +39,17 @@ def make_trainer(
     bf16 = job.precision == "bfloat16" or (
         job.precision == "auto" and uses_cuda(job) and torch.cuda.is_bf16_supported()
     )
+    group = group or Group(job.devices)
+    if group.world > 1:
+        # Before a schedule lets a part of the network join, it has no gradients.
+        more = {"strategy": "ddp_find_unused_parameters_true", **more}
+    if group.starter not in ("torchrun", "slurm"):
+        more = {"plugins": [LightningEnvironment()], **more}  # even within a SLURM job of one task
     try:
         return lightning.Trainer(
             accelerator=accelerator,
-            devices=job.devices,
+            devices=group.devices,
+            num_nodes=group.nodes,
             max_steps=job.steps,
             precision="bf16-mixed" if bf16 else "32-true",
             gradient_clip_val=clip or None,

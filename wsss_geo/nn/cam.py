@@ -70,7 +70,8 @@ def multi_scale_cam(
         if straight is not None and scaled is image:
             pairs = list(zip(straight, forward(image.flip(-1)), strict=True))
         else:
-            pairs = [maps.chunk(2) for maps in forward(torch.cat([scaled, scaled.flip(-1)]))]
+            both = forward(torch.cat([scaled, scaled.flip(-1)]))
+            pairs = [(maps[: len(image)], maps[len(image) :]) for maps in both]
         merged = [_merge_flip(*pair, (height, width)) for pair in pairs]
         totals = [total + maps for total, maps in zip(totals, merged, strict=True)] if totals else merged
     cam, aux_cam = (normalise_cam(total, percentile) for total in totals)

@@ -77,7 +77,7 @@ class Projection(nn.Module):
         return projected
 
 
-def max_pool_scores(classifier: nn.Conv2d, tokens: Tensor) -> Tensor:
+def max_pool_scores(classifier: nn.Module, tokens: Tensor) -> Tensor:
     """Class scores [B, K] of the largest value of each channel of ``tokens`` [B, D, h, w] (Ru et al., CVPR 2023)."""
     scores: Tensor = classifier(tokens.amax((-2, -1), keepdim=True))
     return scores.flatten(1)

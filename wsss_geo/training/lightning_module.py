@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -10,6 +11,7 @@ import torch
 from torch import Tensor
 
 from wsss_geo.methods import Method
+from wsss_geo.nn.processes import summed
 from wsss_geo.training.batches import make_batch
 from wsss_geo.training.scores import TagScores
 
@@ -30,13 +32,16 @@ class TagTraining(lightning.LightningModule):
 
     def training_step(self, items: Mapping[str, Any], index: int) -> Tensor:
         """Sum of the method's weighted losses on the views of this step. Raises ArithmeticError when not finite."""
-        step = self.global_step
-        batch = make_batch(items, self.method, self.size, self.seed * 64 + self.global_rank, step)
+        step, world = self.global_step, self.trainer.world_size
+        batch = make_batch(items, self.method, self.size, self.seed * 64, step, self.global_rank, world)
         terms = self.method.losses(batch, step)
-        loss = torch.stack([t.float() for t in terms.values()]).sum()
-        if not torch.isfinite(loss):
-            raise ArithmeticError(f"step {step}: the loss is not finite ({ {k: float(v) for k, v in terms.items()} })")
-        self.latest = {"loss": loss.detach().item(), **{k: v.detach().item() for k, v in terms.items()}}
+        values = torch.stack([t.float() for t in terms.values()])
+        loss = values.sum()
+        # The mean over processes, which is what moves the weights, is the loss of the joint batch.
+        joint = (summed(torch.cat([loss[None], values])) / world).tolist()
+        self.latest = dict(zip(("loss", *terms), joint, strict=True))
+        if not math.isfinite(self.latest["loss"]):
+            raise ArithmeticError(f"step {step}: the loss is not finite ({self.latest})")
         self.log_dict({f"train/{k}": v for k, v in self.latest.items()})
         return loss
 

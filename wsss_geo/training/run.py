@@ -14,6 +14,7 @@ from torch.utils.data import DataLoader
 from wsss_geo.errors import UsageError, WsssGeoError
 from wsss_geo.fitting.callbacks import MetricsFile, Reporter
 from wsss_geo.fitting.folder import claim, finished
+from wsss_geo.fitting.group import Group, companions, find_group
 from wsss_geo.fitting.trainer import LOG_EVERY, RESUME, check_interval, make_trainer, resumed_step, uses_cuda
 from wsss_geo.jobs import TrainJob, TrainResult
 from wsss_geo.nn.model_file import ModelCard, read_card, save_model
@@ -39,6 +40,7 @@ _SCORES = ("score", "tag_f1", "within", "cam_f1")
 def run(job: TrainJob, report: Progress) -> TrainResult:
     """Train, or go on with an interrupted run of the same job in the same folder.
 
+    With several devices this starts the other processes of the group, unless torchrun or SLURM has; see ``Group``.
     Raises InputError for tiles that cannot be learned from and UsageError for settings that do not fit.
     """
     tileset = read_tileset(job.tiles)
@@ -59,13 +61,17 @@ def run(job: TrainJob, report: Progress) -> TrainResult:
     card = make_card(job, tileset, rows, settings, size)
     method = make_method(job, card, settings)
     module = TagTraining(method, size, job.seed)
-    folder = check_output_folder(job.out)  # not before all is checked: a refused job leaves no folder behind
-    claim(folder, job, card.data_hash, settings, hidden=("tiles",))
+    group = find_group(job.devices)
+    if group.leads:  # not before all is checked: a refused job leaves no folder behind
+        claim(check_output_folder(folder), job, card.data_hash, settings, hidden=("tiles",))
     resume = folder / RESUME if (folder / RESUME).is_file() else None
     started = time.monotonic()
-    _fit(job, tileset, rows, module, card, folder, resume, report)
+    with companions(job, group):
+        _fit(job, group, tileset, rows, module, card, folder, resume, report)
     seconds = time.monotonic() - started
     result = _result(folder, job, seconds)
+    if not group.leads:
+        return result
     write_record(folder / RECORD, job, result, [job.tiles], {"train": seconds}, str(folder / MODEL))
     (folder / RESUME).unlink(missing_ok=True)
     return result
@@ -73,6 +79,7 @@ def run(job: TrainJob, report: Progress) -> TrainResult:
 
 def _fit(
     job: TrainJob,
+    group: Group,
     tileset: TileSet,
     rows: Any,
     module: TagTraining,
@@ -109,14 +116,15 @@ def _fit(
     if resume:
         step = resumed_step(resume)
         sampler.start = step
-        metrics.cut(step)
-        report.info(f"{folder}: going on after step {step}")
+        if group.leads:
+            metrics.cut(step)
+            report.info(f"{folder}: going on after step {step}")
     checkpoints = Checkpoints(folder, every, len(val) > 0, save)
     callbacks = [Reporter(report, job.steps, "train"), metrics, checkpoints]
     trainer = make_trainer(
-        job, folder, every, settings.clip, callbacks, val_check_interval=every, check_val_every_n_epoch=None
+        job, folder, every, settings.clip, callbacks, group, val_check_interval=every, check_val_every_n_epoch=None
     )
-    sampler.rank, sampler.world = trainer.global_rank, trainer.world_size
+    sampler.rank, sampler.world = group.rank, group.world
     loader = DataLoader(
         train,
         batch_sampler=sampler,
