@@ -1,11 +1,15 @@
 """Polygon files: what is written can be read back, and nothing half written stays."""
 
+import gc
 import json
 import sqlite3
+import weakref
 from xml.etree import ElementTree
 
 import geopandas
 import numpy as np
+import pandas
+import pyarrow.parquet
 import pytest
 import shapely
 
@@ -52,6 +56,71 @@ def test_round_trip(tmp_path, suffix, connectivity):
     np.testing.assert_allclose(found["area_m2"], frame["area_m2"], rtol=1e-9)
     np.testing.assert_allclose(found["conf"], 0.25)
     assert shapely.area(shapely.symmetric_difference(found.geometry.values, frame.geometry.values)).max() < 1
+
+
+def frames_of(count):
+    """Far apart, so that every frame is of its own."""
+    for i in range(count):
+        yield polygonize(MASK, (30, 5, 4e5 + 1000 * i, 5, -30, 5.2e6), 32633, SCHEME, source=f"{i}.tif")
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_frames_become_one_file(tmp_path, suffix):
+    path = tmp_path / f"x{suffix}"
+    seen = []
+    write_polygons(frames_of(4), path, lambda: seen.append(True) or SCHEME)
+    assert seen == [True]
+    found = read(path).to_crs(32633)
+    expected = pandas.concat(frames_of(4), ignore_index=True)
+    assert sorted(found["source"]) == sorted(expected["source"])
+    np.testing.assert_allclose(found.total_bounds, expected.total_bounds, atol=0.01)
+    assert path.with_suffix(".qml").exists()
+    if suffix == ".parquet":
+        about = json.loads(pyarrow.parquet.read_metadata(path).metadata[b"geo"])
+        np.testing.assert_allclose(about["columns"]["geometry"]["bbox"], expected.total_bounds)
+
+
+@pytest.mark.parametrize("suffix", [".gpkg", ".fgb", ".parquet", ".geojson"])
+def test_frames_do_not_pile_up(tmp_path, suffix):
+    alive = []
+
+    def watched():
+        for frame in frames_of(12):
+            alive.append(weakref.ref(frame))
+            yield frame
+            del frame
+            gc.collect()
+            assert sum(r() is not None for r in alive) <= 3
+
+    write_polygons(watched(), tmp_path / f"x{suffix}")
+    assert len(alive) == 12
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+@pytest.mark.parametrize("error", [KeyboardInterrupt, InputError("mask.tif", "was cut off")])
+def test_what_the_frames_raise_comes_through(tmp_path, suffix, error):
+    def failing():
+        yield from frames_of(2)
+        raise error
+
+    with pytest.raises(error if isinstance(error, type) else type(error)):
+        write_polygons(failing(), tmp_path / f"x{suffix}", SCHEME)
+    assert not list(tmp_path.iterdir())
+
+
+def test_shapefile_refuses_as_soon_as_it_is_too_much(tmp_path, monkeypatch):
+    taken = []
+
+    def counted():
+        for frame in frames_of(1000):
+            taken.append(frame)
+            yield frame
+
+    monkeypatch.setattr(files, "_SHAPEFILE_BYTES", 3000)
+    with pytest.raises(UsageError, match="gpkg"):
+        write_polygons(counted(), tmp_path / "x.shp")
+    assert len(taken) < 10
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
@@ -155,7 +224,7 @@ def test_a_failure_leaves_the_old_file(tmp_path, suffix, monkeypatch):
         return write
 
     monkeypatch.setattr(files, "_write", fails_at_the_end(files._write))
-    monkeypatch.setattr(geopandas.GeoDataFrame, "to_parquet", fails_at_the_end(geopandas.GeoDataFrame.to_parquet))
+    monkeypatch.setattr(files, "write_geoparquet", fails_at_the_end(files.write_geoparquet))
     with pytest.raises(KeyboardInterrupt):
         write_polygons(cover(), path, SCHEME)
     assert {p.name: p.read_bytes() for p in tmp_path.iterdir()} == before

@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import sqlite3
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 import geopandas
 import numpy as np
+import pandas
 import pyogrio
 import shapely
 
 from wsss_geo.classes import ClassScheme
 from wsss_geo.errors import EnvironmentFault, UsageError
 from wsss_geo.outputs import check_output, replacing
+from wsss_geo.vector.arrow import Batches, write_geoparquet
 from wsss_geo.vector.styles import polygon_qml, polygon_sld
 
 _DRIVERS = {".shp": "ESRI Shapefile", ".gpkg": "GPKG", ".parquet": "", ".fgb": "FlatGeobuf", ".geojson": "GeoJSON"}
@@ -43,44 +46,53 @@ def check_polygon_suffix(path: Path | str) -> str:
 
 
 def write_polygons(
-    frame: geopandas.GeoDataFrame,
+    polygons: geopandas.GeoDataFrame | Iterable[geopandas.GeoDataFrame],
     path: Path | str,
-    classes: ClassScheme | None = None,
+    classes: ClassScheme | Callable[[], ClassScheme | None] | None = None,
     warn: Callable[[str], None] = warnings.warn,
 ) -> list[Path]:
-    """Write the polygons of `polygonize` in the format of the suffix of ``path`` and return the files written.
+    """Write the polygons of `polygonize`, or the frames of `polygonize_stream`, in the format that ``path`` ends with.
 
-    With ``classes`` a ``.qml`` (QGIS) and a ``.sld`` style stand beside it, and a GeoPackage holds them as its default
-    style too. GeoJSON is in longitude and latitude (WGS 84, as RFC 7946 asks for) if the polygons have a CRS; without
-    one it keeps their coordinates, which other programs take for degrees. Every other format is in the CRS of the
-    frame. All files appear when whole and replace old ones, also those that an older Shapefile of the name left behind.
-    ``warn`` hears of texts that a Shapefile cannot hold in full.
+    Frames are written as they come, so no more than one is in memory; only a Shapefile, which holds 2 GB at most, is
+    collected first, so that too many polygons are refused before a byte is written.
 
-    Raises UsageError for an unknown suffix, polygons beyond the 2 GB of a Shapefile, or a CRS that has no WGS 84
-    equivalent; InputError if the folder cannot be written; EnvironmentFault if a file is in use or the disk is full.
+    With ``classes`` (or what it returns when all polygons have come) a ``.qml`` (QGIS) and a ``.sld`` style stand
+    beside it, and a GeoPackage holds them as its default style too. GeoJSON is in longitude and latitude (WGS 84, as
+    RFC 7946 asks for) if the polygons have a CRS; without one it keeps their coordinates, which other programs take for
+    degrees. Every other format is in the CRS of the frames. All files appear when whole and replace old ones, also
+    those that an older Shapefile of the name left behind. ``warn`` hears of texts that a Shapefile cannot hold in full.
+
+    Returns the files written. Raises UsageError for an unknown suffix, polygons beyond the 2 GB of a Shapefile, or a
+    CRS that has no WGS 84 equivalent; InputError if the folder cannot be written; EnvironmentFault if a file is in use
+    or the disk is full.
     """
     path = check_output(path)
     suffix = check_polygon_suffix(path)
+    frames = iter([polygons] if isinstance(polygons, geopandas.GeoDataFrame) else polygons)
     written = [path]
     with _faults(path):
         if suffix == ".shp":
-            frame = _fit_for_dbf(frame, path, warn)
-            _check_shapefile_size(frame, path)
-            written += _write_shapefile(frame, path)
+            whole = _fit_for_dbf(_collected(frames, path), path, warn)
+            _check_shapefile_size(whole, path)
+            written += _write_shapefile(whole, path)
+            scheme = classes() if callable(classes) else classes
         else:
             with replacing(path) as part:
                 if suffix == ".parquet":
-                    frame.to_parquet(part, index=False)
+                    write_geoparquet(frames, part)
                 elif suffix == ".geojson":
+                    first, frames = _peeked(frames)
                     # GDAL drops what is no longitude and latitude if it must follow the RFC
-                    strict = "NO" if frame.crs is None else "YES"
-                    _write(_in_wgs84(frame, path), part, path, COORDINATE_PRECISION=9, RFC7946=strict)
+                    strict = "NO" if first.crs is None else "YES"
+                    converted = (_in_wgs84(frame, path) for frame in frames)
+                    _write(converted, part, path, COORDINATE_PRECISION=9, RFC7946=strict)
                 else:
                     # 1.3: the GDAL of QGIS 3.22 warns of newer GeoPackages
-                    _write(frame, part, path, **({"VERSION": "1.3"} if suffix == ".gpkg" else {}))
-                    if suffix == ".gpkg":
-                        _add_layer_style(part, path.stem, classes)
-        for ending, style in _styles(classes, path.stem).items():
+                    _write(frames, part, path, **({"VERSION": "1.3"} if suffix == ".gpkg" else {}))
+                scheme = classes() if callable(classes) else classes
+                if suffix == ".gpkg":
+                    _add_layer_style(part, path.stem, scheme)
+        for ending, style in _styles(scheme, path.stem).items():
             with replacing(path.with_suffix(ending)) as part:
                 part.write_text(style, encoding="utf-8")
             written.append(path.with_suffix(ending))
@@ -98,14 +110,38 @@ def _faults(path: Path) -> Iterator[None]:
         raise EnvironmentFault(f"{path}: cannot be written ({error})", "check the disk and run again") from error
 
 
-def _write(frame: geopandas.GeoDataFrame, part: Path, path: Path, **options: Any) -> None:
-    kind = "MultiPolygon" if (frame.geom_type == "MultiPolygon").any() else "Polygon"
-    with warnings.catch_warnings():
+def _write(frames: Iterator[geopandas.GeoDataFrame], part: Path, path: Path, **options: Any) -> None:
+    """Hand the frames to GDAL one after the other, as Arrow batches."""
+    first, frames = _peeked(frames)
+    kind = "MultiPolygon" if (first.geom_type == "MultiPolygon").any() else "Polygon"
+    batches = Batches(frames)
+    with warnings.catch_warnings(), batches.failing():
         warnings.filterwarnings("ignore", message="'crs' was not provided|No SRS set on layer")
-        pyogrio.write_dataframe(
-            frame, part, layer=path.stem, driver=_DRIVERS[path.suffix.lower()], geometry_type=kind, use_arrow=True,
-            **options,
+        pyogrio.raw.write_arrow(
+            batches.reader(), part, layer=path.stem, driver=_DRIVERS[path.suffix.lower()], geometry_type=kind,
+            geometry_name="geometry", crs=None if first.crs is None else first.crs.to_wkt(), **options,
         )  # fmt: skip
+
+
+def _peeked(
+    frames: Iterator[geopandas.GeoDataFrame],
+) -> tuple[geopandas.GeoDataFrame, Iterator[geopandas.GeoDataFrame]]:
+    """Return the first frame, and all of them."""
+    first = next(frames)
+    return first, itertools.chain([first], frames)
+
+
+def _collected(frames: Iterator[geopandas.GeoDataFrame], path: Path) -> geopandas.GeoDataFrame:
+    """Return all frames as one; refuses as soon as they pass what a Shapefile holds."""
+    found, shapes = [], 0
+    for frame in frames:
+        found.append(frame)
+        shapes += _shape_bytes(frame)
+        if shapes > _SHAPEFILE_BYTES:
+            raise _too_large(path, f"more than {sum(map(len, found))}", shapes)
+    if len(found) == 1:
+        return found[0]
+    return geopandas.GeoDataFrame(pandas.concat(found, ignore_index=True), crs=found[0].crs)
 
 
 def _in_wgs84(frame: geopandas.GeoDataFrame, path: Path) -> geopandas.GeoDataFrame:
@@ -138,17 +174,26 @@ def _shortened(text: str) -> str:
 
 def _check_shapefile_size(frame: geopandas.GeoDataFrame, path: Path) -> None:
     """Refuse what would pass 2 GB, before a byte is written."""
+    widths = [max(len(t.encode()) for t in ["", *frame[c].unique()]) for c in _TEXTS]
+    table = 256 + len(frame) * (sum(max(w, _DBF_DEFAULT_TEXT_BYTES) for w in widths) + _DBF_NUMBER_BYTES)
+    size = max(100 + _shape_bytes(frame), table)
+    if size > _SHAPEFILE_BYTES:
+        raise _too_large(path, str(len(frame)), size)
+
+
+def _shape_bytes(frame: geopandas.GeoDataFrame) -> int:
+    """Return the bytes of these polygons in the .shp, without its header."""
     geometries = frame.geometry.values
     parts = shapely.get_parts(geometries)
     rings = int(shapely.get_num_interior_rings(parts).sum()) + len(parts)
-    shapes = 100 + 52 * len(frame) + 4 * rings + 16 * int(shapely.get_num_coordinates(geometries).sum())
-    widths = [max(len(t.encode()) for t in ["", *frame[c].unique()]) for c in _TEXTS]
-    table = 256 + len(frame) * (sum(max(w, _DBF_DEFAULT_TEXT_BYTES) for w in widths) + _DBF_NUMBER_BYTES)
-    if max(shapes, table) > _SHAPEFILE_BYTES:
-        raise UsageError(
-            f"{path}: {len(frame)} polygons need {max(shapes, table) / 1e9:.1f} GB, a Shapefile holds 2 GB",
-            "write .gpkg, or ask for fewer polygons with --min-area",
-        )
+    return 52 * len(frame) + 4 * rings + 16 * int(shapely.get_num_coordinates(geometries).sum())
+
+
+def _too_large(path: Path, count: str, size: int) -> UsageError:
+    return UsageError(
+        f"{path}: {count} polygons need {size / 1e9:.1f} GB, a Shapefile holds 2 GB",
+        "write .gpkg, or ask for fewer polygons with --min-area",
+    )
 
 
 def _write_shapefile(frame: geopandas.GeoDataFrame, path: Path) -> list[Path]:
@@ -158,7 +203,7 @@ def _write_shapefile(frame: geopandas.GeoDataFrame, path: Path) -> list[Path]:
     written = []
     try:
         with replacing(path):
-            _write(frame, part, path, ENCODING="UTF-8")
+            _write(iter([frame]), part, path, ENCODING="UTF-8")
             for source, suffix in zip(parts, _SHAPEFILE_PARTS, strict=True):
                 target = path.with_suffix(suffix)
                 if source.exists():
