@@ -134,6 +134,17 @@ def test_isaid_official(isaid_folder, tmp_path):
     assert "colour or value" not in heard.of("warn")
 
 
+def test_colours_that_are_no_class_are_unlabelled_and_told(isaid_folder, tmp_path):
+    path = isaid_folder / "train/Semantic_masks/images/images/P0001_instance_color_RGB.png"
+    painted(path, [("#ffffff", slice(0, 32), slice(0, 24)), (COLOR["ship"], slice(32, 64), slice(0, 32))], 64, 96)
+    heard = Heard()
+    tileset, rows = make("isaid", isaid_folder, tmp_path / "t", heard, size=32)
+    assert set(mask_of(tileset, "P0001_r0_c0")[:, :24].ravel()) == {None}
+    assert not rows.loc["P0001_r0_c0"].tagged  # mostly unlabelled
+    assert list(rows.loc["P0001_r32_c0"].tags) == ["ship"]
+    assert "4.17% of the mask pixels have a colour or value that is none of the classes" in heard.of("warn")
+
+
 def test_isaid_tag_rule_is_a_share_or_any_pixel(isaid_folder, tmp_path):
     _, strict = make("isaid", isaid_folder, tmp_path / "a", size=32, min_area=0.01)
     assert list(strict.loc["P0001_r0_c0"].tags) == []
@@ -187,9 +198,8 @@ def test_isaid_scene_in_two_splits_is_refused(isaid_folder, tmp_path):
     for place in ("images/images/P0001.png", "Semantic_masks/images/images/P0001_instance_color_RGB.png"):
         source, target = isaid_folder / "train" / place, isaid_folder / "val" / place
         target.write_bytes(source.read_bytes())
-    with pytest.raises(InputError, match=r"P0001") as caught:
+    with pytest.raises(InputError, match="scene P0001 is in train and in val"):
         make("isaid", isaid_folder, tmp_path / "t")
-    assert "same id" in str(caught.value)
     (isaid_folder / "val" / "images/images/P0001.png").rename(isaid_folder / "val" / "images/images/P0001_1.png")
     masks = isaid_folder / "val" / "Semantic_masks/images/images"
     (masks / "P0001_instance_color_RGB.png").rename(masks / "P0001_1_instance_color_RGB.png")
@@ -295,6 +305,15 @@ def test_potsdam_ctfa(potsdam_folder, tmp_path):
     assert list(rows.loc["2_10_r0_c32"].tags) == ["car"]
 
 
+def test_potsdam_ctfa_means_infrared(potsdam_folder, tmp_path):
+    for path in potsdam_folder.glob("3_Ortho_IRRG/*"):
+        path.unlink()
+    tileset, _ = make("potsdam", potsdam_folder, tmp_path / "t", size=64)
+    assert tileset.band_names == ("red", "green", "blue")
+    with pytest.raises(InputError, match="holds no IRRG orthophoto"):
+        make("potsdam", potsdam_folder, tmp_path / "t", protocol="ctfa")
+
+
 @pytest.mark.parametrize(("variant", "bands"), [("rgb", [0, 1, 2]), ("rgbir", [0, 1, 2, 3]), ("irrg", [3, 0, 1])])
 def test_potsdam_variants(potsdam_folder, tmp_path, variant, bands):
     tileset, _ = make("potsdam", potsdam_folder, tmp_path / "t", size=64, variant=variant)
@@ -338,7 +357,7 @@ def test_potsdam_says_what_is_missing(potsdam_folder, tmp_path):
     (potsdam_folder / "3_Ortho_IRRG" / "top_potsdam_6_7_IRRG.tif").rename(
         potsdam_folder / "3_Ortho_IRRG" / "top_potsdam_9_9_IRRG.tif"
     )
-    with pytest.raises(InputError, match="area 9_9 is none of the 38"):
+    with pytest.raises(InputError, match="area 9_9 is none of the 38 of the data set"):
         make("potsdam", potsdam_folder, tmp_path / "t")
     empty = tmp_path / "empty"
     empty.mkdir()
@@ -416,6 +435,15 @@ def test_deepglobe_ctfa_has_unknown_as_a_class(deepglobe_folder, tmp_path):
     assert set(rows["split"]) == {"train", "test"}
 
 
+def test_deepglobe_with_an_id_twice(deepglobe_folder, tmp_path):
+    for name in ("119_sat.jpg", "119_mask.png"):
+        copy = deepglobe_folder / "copy" / name
+        copy.parent.mkdir(exist_ok=True)
+        copy.write_bytes((deepglobe_folder / "land-train" / name).read_bytes())
+    with pytest.raises(InputError, match=r"copy/119_sat.jpg and .*land-train/119_sat.jpg have the same id 119; remove"):
+        make("deepglobe", deepglobe_folder, tmp_path / "t")
+
+
 def test_deepglobe_half_extracted(deepglobe_folder, tmp_path):
     (deepglobe_folder / "land-train" / "7791_mask.png").unlink()
     with pytest.raises(InputError, match=r"1 of 5 images of land-train have no mask \(first: 7791_sat.jpg\)"):
@@ -453,6 +481,7 @@ def test_loveda(loveda_folder, tmp_path):
     assert list(rows.loc["urban_1366_r0_c0"].tags) == ["water", "agriculture"]
     mask = mask_of(tileset, "urban_1366_r0_c0")
     assert [mask[r, 0] for r in (0, 8, 16, 17)] == [None, "agriculture", "water", "background"]
+    assert tileset.gsd == 0.3  # the files say nothing of it
     assert "1 images of Test have no masks" in heard.of("info")
     assert "colour or value" not in heard.of("warn")
     _, urban = make("loveda", loveda_folder, tmp_path / "u", size=32, variant="urban")

@@ -74,7 +74,7 @@ def gather(job: TileJob, report: Progress, collection: Collection | None = None)
     """
     paths = [s.image for s in collection.scenes] if collection else raster_paths(job)
     names = [s.name for s in collection.scenes] if collection else source_names(paths)
-    channels = collection.channels if collection else None
+    channels, known = (collection.channels, collection.gsd) if collection else (None, None)
     first = open_source(paths[0], job, channels)
     sources = []
     smaller = 0
@@ -101,7 +101,7 @@ def gather(job: TileJob, report: Progress, collection: Collection | None = None)
             raise UsageError(f"tile.size: {job.size} px would cut {path}, whose tags speak of it whole", f"use {side}")
         smaller += min(reader.height, reader.width) < job.size
         sources.append(
-            Source(path, name, reader.height, reader.width, reader.transform, reader.crs, reader.gsd, windows)
+            Source(path, name, reader.height, reader.width, reader.transform, reader.crs, reader.gsd or known, windows)
         )
     if smaller:
         report.info(f"{smaller} of {len(paths)} rasters are smaller than {job.size} px: their tiles are smaller too")

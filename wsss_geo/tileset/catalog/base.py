@@ -40,9 +40,10 @@ class Collection:
     """What a reader found.
 
     ``coding``: what the masks mean. ``channels``: how many each image gives, grey ones in three alike. ``band_names``
-    where the files tell them wrongly. ``whole_steps``: tiles lie on multiples of the stride, the rest of an image is
-    left out. ``most``: tiles drawn for a split, all unless given. ``draw`` makes masks for the images without.
-    ``expected`` counts the parent scenes of the whole set, 0 if unknown; ``remarks`` are for the user.
+    where the files tell them wrongly. ``gsd``: metres a pixel where the files do not tell. ``whole_steps``: tiles lie
+    on multiples of the stride, the rest of an image is left out. ``most``: tiles drawn for a split, all unless given.
+    ``draw`` makes masks for the images without. ``expected`` counts the parent scenes of the whole set, 0 if unknown;
+    ``remarks`` are for the user.
     """
 
     scheme: ClassScheme
@@ -50,6 +51,7 @@ class Collection:
     coding: MaskCoding | None = None
     channels: int | None = None
     band_names: tuple[str, ...] | None = None
+    gsd: float | None = None
     whole_steps: bool = False
     most: Mapping[str, int] = field(default_factory=dict)
     draw: Draw | None = None
@@ -80,11 +82,6 @@ def scheme_of(colors: Mapping[str, str], first: int = 0, background: str = "none
 
 def check_scenes(root: Path, scenes: tuple[Scene, ...]) -> None:
     """Check that ids are unique and no parent scene is in two splits. Raises InputError."""
-    by_name: dict[str, Path] = {}
-    for scene in scenes:
-        other = by_name.setdefault(scene.name, scene.image)
-        if other != scene.image:
-            raise InputError(root, f"{other} and {scene.image} have the same id {scene.name}", "remove one of them")
     splits: dict[str, str | None] = {}
     for scene in scenes:
         other_split = splits.setdefault(scene.parent, scene.split)
@@ -95,3 +92,8 @@ def check_scenes(root: Path, scenes: tuple[Scene, ...]) -> None:
                 f"scene {scene.parent} is in {first} and in {second}, so that scores would mean nothing",
                 "move all of it to one split",
             )
+    by_name: dict[str, Path] = {}
+    for scene in scenes:
+        other = by_name.setdefault(scene.name, scene.image)
+        if other is not scene.image:
+            raise InputError(root, f"{other} and {scene.image} have the same id {scene.name}", "remove one of them")

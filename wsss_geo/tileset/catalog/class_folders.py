@@ -25,14 +25,16 @@ def read_eurosat(root: Path, protocol: str, variant: str | None) -> Collection:
     found = {v: _images(root, EUROSAT_CLASSES, s) for v, s in _SUFFIXES.items()}
     variant = variant or ("rgb" if found["rgb"] else "ms")
     where = "folders named after the classes, such as AnnualCrop/AnnualCrop_1.jpg (EuroSAT_MS: .tif)"
-    return _collection(root, "EuroSAT", EUROSAT_CLASSES, found[variant], where, None if variant == "ms" else 3, 27_000)
+    return _collection(
+        root, "EuroSAT", EUROSAT_CLASSES, found[variant], where, None if variant == "ms" else 3, 10.0, 27_000
+    )
 
 
 def read_uc_merced(root: Path, protocol: str, variant: str | None) -> Collection:
-    """Read ``Images/``. Raises InputError. Some images are a few pixels smaller than 256 x 256."""
+    """Read ``Images/``. Raises InputError. Some images are not quite 256 x 256."""
     found = _images(root, UC_MERCED_CLASSES, (".tif", ".png", ".jpg"))
     where = "folders named after the classes, such as Images/airplane/airplane00.tif"
-    return _collection(root, "UC Merced", UC_MERCED_CLASSES, found, where, 3, 2100)
+    return _collection(root, "UC Merced", UC_MERCED_CLASSES, found, where, 3, 0.3, 2100)
 
 
 def _images(root: Path, classes: tuple[str, ...], suffixes: tuple[str, ...]) -> list[Path]:
@@ -46,6 +48,7 @@ def _collection(
     images: list[Path],
     where: str,
     channels: int | None,
+    gsd: float,
     expected: int,
 ) -> Collection:
     if not images:
@@ -55,10 +58,11 @@ def _collection(
         ClassScheme.from_names(list(classes)),
         tuple(Scene(p, p.stem, p.stem, None, None, (p.parent.name,)) for p in images),
         channels=channels,
+        gsd=gsd,
         expected=expected,
         remarks=(f"no image of the classes {', '.join(absent)}",) if absent else (),
     )
 
 
 EUROSAT = DataSet("eurosat", read_eurosat, {"size": 64, "test": 0.2}, variants=tuple(_SUFFIXES))
-UC_MERCED = DataSet("ucmerced", read_uc_merced, {"size": 256, "test": 0.2})
+UC_MERCED = DataSet("ucmerced", read_uc_merced, {"size": 288, "test": 0.2})

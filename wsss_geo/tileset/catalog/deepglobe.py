@@ -41,6 +41,7 @@ def read(root: Path, protocol: str, variant: str | None) -> Collection:
         scheme_of({**COLORS, "unknown": UNKNOWN} if with_unknown else COLORS),
         tuple(scenes),
         MaskCoding({}, {**{c: n for n, c in COLORS.items()}, UNKNOWN: "unknown" if with_unknown else None}, True),
+        gsd=0.5,
         expected=803,
         remarks=(f"{unlabelled} images without masks are left out",) if unlabelled else (),
     )

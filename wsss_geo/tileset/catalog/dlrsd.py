@@ -38,8 +38,9 @@ def read(root: Path, protocol: str, variant: str | None) -> Collection:
             {"#000000": None, **{c: n for n, c in COLORS.items()}},
         ),
         channels=3,
+        gsd=0.3,
         expected=2100,
     )
 
 
-DLRSD = DataSet("dlrsd", read, {"size": 256, "min_area": 0.001, "test": 0.2})
+DLRSD = DataSet("dlrsd", read, {"size": 288, "min_area": 0.001, "test": 0.2})

@@ -43,6 +43,7 @@ def read(root: Path, protocol: str, variant: str | None) -> Collection:
         scheme_of(COLORS, first=1, background="explicit"),
         tuple(scenes),
         MaskCoding({0: None, **dict(enumerate(COLORS, 1))}, {}),
+        gsd=0.3,
         expected=0 if variant else 2522 + 1669,
         remarks=(f"the {unlabelled} images of Test have no masks and are left out",) if unlabelled else (),
     )

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from wsss_geo.errors import InputError
 from wsss_geo.raster.info import describe
 from wsss_geo.tileset.catalog import isprs
-from wsss_geo.tileset.catalog.base import Collection, DataSet, Scene
-from wsss_geo.tileset.catalog.files import check_pairs, files_below, missing, named
+from wsss_geo.tileset.catalog.base import Collection, DataSet
+from wsss_geo.tileset.catalog.files import files_below, missing, named
 
 TRAIN = (
     "2_10", "2_11", "2_12", "3_10", "3_11", "3_12", "4_10", "4_11", "4_12", "5_10", "5_11", "5_12", "6_7", "6_8",
@@ -27,45 +28,29 @@ BANDS = {
 
 
 def read(root: Path, protocol: str, variant: str | None) -> Collection:
-    """Read the orthophotos ``variant`` (the first of irrg, rgb, rgbir that is there) and their labels.
+    """Read the orthophotos ``variant`` (the first of irrg, rgb, rgbir that is there; irrg for CTFA) and their labels.
 
     Raises InputError. Elevation rasters, whose areas are numbered in another way, are not used.
     """
     files = files_below(root, (".tif", ".tiff"))
-    variant = variant or next((v for v in BANDS if _images(files, v)), None)
-    images = _images(files, variant) if variant else {}
+    if variant is None:
+        variant = "irrg" if protocol == "ctfa" else next((v for v in BANDS if _images(files, v)), "rgb")
+    images = _images(files, variant)
     if not images:
-        wanted = (variant or "RGB").upper()
+        name = variant.upper()
         raise missing(
-            root, f"{wanted} orthophoto", f"files top_potsdam_2_10_{wanted}.tif, as in 2_Ortho_RGB or 3_Ortho_IRRG"
+            root, f"{name} orthophoto", f"files top_potsdam_2_10_{name}.tif, as in 2_Ortho_RGB or 3_Ortho_IRRG"
         )
-    labels = named(files, r"top_potsdam_(\d+_\d+)_label\.tif") or named(
-        files, r"top_potsdam_(\d+_\d+)_label_noBoundary\.tif"
-    )
+    labels = named(files, r"top_potsdam_(\d+_\d+)_label\.tif")
+    labels = labels or named(files, r"top_potsdam_(\d+_\d+)_label_noBoundary\.tif")
     if not labels:
         raise missing(root, "label", "files top_potsdam_2_10_label.tif, as in 5_Labels_all")
-    strange = sorted(set(images) - {*TRAIN, *TEST})
-    if strange:
-        raise InputError(images[strange[0]], f"area {strange[0]} is none of the 38 of Potsdam", "remove it")
-    held_back = [i for i in images if i in TEST and i not in labels]
-    images = {i: p for i, p in images.items() if i not in held_back}
-    check_pairs(root, images, {i: p for i, p in labels.items() if i in images or i in TRAIN}, "the 38 areas")
     _refuse_alpha(next(iter(images.values())))
-    left_out = FAULTY if protocol == "ctfa" else ()
-    scenes = [
-        Scene(images[i], i, i, "test" if i in TEST else None, labels[i])
-        for i in (*TRAIN, *TEST)
-        if i in images and i not in left_out
-    ]
-    return Collection(
-        isprs.classes(protocol),
-        tuple(scenes),
-        isprs.coding(protocol),
-        band_names=BANDS[variant] if variant else None,
-        whole_steps=protocol == "ctfa",
-        expected=len({*TRAIN, *TEST} - {*left_out, *held_back}),
-        remarks=(f"{len(held_back)} test areas have no labels here and are left out",) if held_back else (),
-    )
+    found = isprs.collect(root, images, labels, TRAIN, TEST, protocol, BANDS[variant])
+    if protocol != "ctfa":
+        return found
+    kept = tuple(s for s in found.scenes if s.name not in FAULTY)
+    return replace(found, scenes=kept, whole_steps=True, expected=found.expected - len(FAULTY))
 
 
 def _images(files: list[Path], variant: str) -> dict[str, Path]:

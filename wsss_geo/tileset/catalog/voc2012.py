@@ -58,7 +58,8 @@ def _listed(path: Path) -> list[str]:
     """Image ids of a list, which may also name the files as ``/JPEGImages/x.jpg /SegmentationClassAug/x.png``."""
     if not path.is_file():
         return []
-    return [Path(line.split()[0]).stem for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+    lines = path.read_text(encoding="utf-8").splitlines()
+    return list(dict.fromkeys(Path(line.split()[0]).stem for line in lines if line.strip()))
 
 
 def _scene(home: Path, name: str, split: str) -> Scene:
