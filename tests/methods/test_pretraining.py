@@ -18,6 +18,7 @@ from safetensors.torch import load_file
 
 import wsss_geo
 from wsss_geo.errors import InputError, ModelError, UsageError
+from wsss_geo.info import describe_path
 from wsss_geo.nn.backbones import build_backbone
 from wsss_geo.nn.weights_file import read_backbone_card
 from wsss_geo.pretraining.batches import WindowDataset, make_pair
@@ -230,6 +231,8 @@ def test_weights_go_on_in_training_and_prediction(ground, tiny, tmp_path, backbo
     assert result.windows == 6
     card = read_backbone_card(result.weights)
     assert (card.backbone, card.size, card.bands) == (backbone, 32, ("red", "green", "blue"))
+    described = describe_path(result.weights)
+    assert (described["kind"], described["backbone"]) == ("backbone weights", backbone)
     assert json.loads((tmp_path / "pre" / "weights.safetensors.json").read_text())["command"].startswith(
         "wsss-geo pretrain"
     )
@@ -296,6 +299,15 @@ def test_a_killed_run_resumes_to_the_bit(ground, tmp_path):
     assert wsss_geo.pretrain(ground, out=cut, **given) == second
     with pytest.raises(UsageError, match="another job"):
         wsss_geo.pretrain(ground, out=cut, **{**given, "steps": 25})
+
+
+def test_two_processes_learn_one_thing(ground, tmp_path):
+    given = {**JOB, "steps": 2, "check_every": 1, "backbone_args": MEVT_ARGS, "precision": "bfloat16"}
+    done = wsss_geo.pretrain(ground, out=tmp_path / "run", devices=2, **given)
+    assert done.windows == 8
+    assert len(rows_of(tmp_path / "run" / "metrics.csv")) == 2
+    assert all(torch.isfinite(v).all() for v in load_file(done.weights).values())
+    assert not (tmp_path / "run" / "resume.ckpt").exists()
 
 
 def rows_of(path):

@@ -15,6 +15,7 @@ from torch.utils.data import DataLoader
 from wsss_geo.errors import EnvironmentFault, UsageError, WsssGeoError
 from wsss_geo.fitting.callbacks import METRICS, MetricsFile, Reporter
 from wsss_geo.fitting.folder import claim, finished
+from wsss_geo.fitting.group import Group, companions, find_group
 from wsss_geo.fitting.trainer import (
     LOG_EVERY,
     RESUME,
@@ -43,6 +44,7 @@ RECORD = "weights.safetensors.json"
 def run(job: PretrainJob, report: Progress) -> PretrainResult:
     """Pre-train, or go on with an interrupted run of the same job in the same folder.
 
+    With several devices this starts the other processes of the group, unless torchrun or SLURM has; see ``Group``.
     Raises InputError for imagery that cannot be read and UsageError for settings that do not fit.
     """
     folder = Path(job.out)
@@ -53,22 +55,24 @@ def run(job: PretrainJob, report: Progress) -> PretrainResult:
     window = job.window or round(1.5 * job.size)
     ground, names = gather(job.sources, job.out, window, job.bands, job.gsd, report)
     found = survey(ground, job.seed, report)
-    card = _card(job, settings, ground, found, names)
-    module = make_module(job, settings, card)
-    folder = check_output_folder(job.out)  # not before all is checked: a refused job leaves no folder behind
-    claim(folder, job, card.data_hash, settings, hidden=("sources",))
+    group = find_group(job.devices)
+    card = _card(job, settings, ground, found, names, group)
+    module = make_module(job, settings, card, group)
+    if group.leads:  # not before all is checked: a refused job leaves no folder behind
+        claim(check_output_folder(folder), job, card.data_hash, settings, hidden=("sources",))
     started = time.monotonic()
-    first = _fit(job, ground, found, module, card, folder, report)
+    with companions(job, group):
+        _fit(job, group, ground, found, module, card, folder, report)
     seconds = time.monotonic() - started
     result = PretrainResult(
         run=str(folder),
         weights=str(folder / WEIGHTS),
         steps=job.steps,
-        windows=job.steps * job.batch_size * job.devices,
+        windows=job.steps * job.batch_size * group.world,
         losses=_last_losses(folder),
         seconds=round(seconds, 1),
     )
-    if first:
+    if group.leads:
         write_record(folder / RECORD, job, result, list(job.sources), {"train": seconds}, str(folder / WEIGHTS))
         (folder / RESUME).unlink(missing_ok=True)
     return result
@@ -94,7 +98,7 @@ def make_settings(job: PretrainJob) -> MEVTSettings:
     return settings
 
 
-def make_module(job: PretrainJob, settings: MEVTSettings, card: BackboneCard) -> Pretraining:
+def make_module(job: PretrainJob, settings: MEVTSettings, card: BackboneCard, group: Group) -> Pretraining:
     """Backbone, heads and what trains them, with the starting weights the job asks for. Raises WsssGeoError leaves."""
     torch.manual_seed(job.seed)
     encoder = _backbone(job, card)
@@ -105,7 +109,7 @@ def make_module(job: PretrainJob, settings: MEVTSettings, card: BackboneCard) ->
         )
     if job.weights:
         start_from(encoder, job.weights, job.backbone)
-    joint = job.batch_size * job.devices
+    joint = job.batch_size * group.world
     rate = settings.lr * joint / 256 if job.learning_rate is None else job.learning_rate
     return Pretraining(MEVT(encoder, settings, job.steps), card.normalisation, job.size, rate, job.seed)
 
@@ -129,7 +133,7 @@ def _backbone(job: PretrainJob, card: BackboneCard) -> Backbone:
 
 
 def _card(
-    job: PretrainJob, settings: MEVTSettings, ground: Ground, found: Survey, names: tuple[str, ...]
+    job: PretrainJob, settings: MEVTSettings, ground: Ground, found: Survey, names: tuple[str, ...], group: Group
 ) -> BackboneCard:
     return BackboneCard(
         backbone=job.backbone,
@@ -139,7 +143,7 @@ def _card(
         size=job.size,
         gsd=ground.gsd,
         method="mevt",
-        images=job.steps * job.batch_size * job.devices * (2 + settings.local),
+        images=job.steps * job.batch_size * group.world * (2 + settings.local),
         data_hash=ground.digest(),
         versions=versions(),
         settings=dict(job.settings),
@@ -163,26 +167,27 @@ class _Keep(lightning.Callback):
 
 def _fit(
     job: PretrainJob,
+    group: Group,
     ground: Ground,
     found: Survey,
     module: Pretraining,
     card: BackboneCard,
     folder: Path,
     report: Progress,
-) -> bool:
-    """Train to the last step; whether this is the first process."""
+) -> None:
     every = check_interval(job.steps, job.check_every)
     sampler = WindowSampler(job.batch_size, job.steps)
     metrics = MetricsFile(folder, ["loss", *MEVT.terms], every=min(LOG_EVERY, every))
     resume = folder / RESUME if (folder / RESUME).is_file() else None
     if resume:
         sampler.start = resumed_step(resume)
-        metrics.cut(sampler.start)
-        report.info(f"{folder}: going on after step {sampler.start}")
+        if group.leads:
+            metrics.cut(sampler.start)
+            report.info(f"{folder}: going on after step {sampler.start}")
     callbacks = [Reporter(report, job.steps, "pretrain"), metrics, _Keep(folder, every, card)]
-    trainer = make_trainer(job, folder, every, module.method.settings.clip, callbacks)
-    sampler.rank, sampler.world = trainer.global_rank, trainer.world_size
-    windows = WindowDataset(ground, found, job.seed, job.steps * job.batch_size * trainer.world_size)
+    trainer = make_trainer(job, folder, every, module.method.settings.clip, callbacks, group)
+    sampler.rank, sampler.world = group.rank, group.world
+    windows = WindowDataset(ground, found, job.seed, job.steps * job.batch_size * group.world)
     loader = DataLoader(
         windows,
         batch_sampler=sampler,
@@ -197,7 +202,6 @@ def _fit(
             trainer.fit(module, loader, ckpt_path=resume, weights_only=True)
     except ArithmeticError as error:
         raise WsssGeoError(f"pre-training diverged ({error})", "lower --learning-rate") from None
-    return bool(trainer.is_global_zero)
 
 
 def _last_losses(folder: Path) -> dict[str, float]:
