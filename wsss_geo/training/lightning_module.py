@@ -45,9 +45,10 @@ class TagTraining(lightning.LightningModule):
         self.log_dict({f"train/{k}": v for k, v in self.latest.items()})
         return loss
 
-    def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:
-        """Let the method's moving averages follow."""
-        self.method.after_step(self.global_step - 1)
+    def optimizer_step(self, *given: Any, **named: Any) -> None:
+        """Step, and let the method's moving averages follow before anybody saves a checkpoint of this step."""
+        super().optimizer_step(*given, **named)
+        self.method.after_step(self.global_step)
 
     def on_validation_epoch_start(self) -> None:
         """Begin to count."""
