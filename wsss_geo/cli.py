@@ -180,10 +180,19 @@ def _simple(name: str, text: str, *parameters: click.Parameter) -> Callable[[Cal
     return add
 
 
-@_simple("info", "Describe a model, a raster or a tile set.", click.Argument(["path"], metavar="MODEL|RASTER|TILES"))
-def _info(report: Progress, path: str) -> Any:
+@_simple(
+    "info",
+    "Describe a model, a raster or a tile set.",
+    click.Argument(["path"], metavar="MODEL|RASTER|TILES"),
+    click.Option(["--stac"], type=click.Path(), help="Write the STAC item of a model to this file"),
+)
+def _info(report: Progress, path: str, stac: str | None) -> Any:
     from wsss_geo.info import describe_path
 
+    if stac is not None:
+        from wsss_geo.model_item import write_model_item
+
+        write_model_item(path, stac)
     return describe_path(path)
 
 

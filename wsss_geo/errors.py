@@ -19,6 +19,16 @@ class WsssGeoError(Exception):
         self.hint = hint
         super().__init__(f"{problem}; {hint}" if hint else problem)
 
+    def __reduce__(self) -> tuple[object, ...]:
+        """Let errors pass between processes, whatever their constructors take."""
+        return _revived, (type(self), self.args, self.__dict__)
+
+
+def _revived(kind: type[WsssGeoError], args: tuple[str, ...], state: dict[str, object]) -> WsssGeoError:
+    error = kind.__new__(kind, *args)
+    error.__dict__.update(state)
+    return error
+
 
 class UsageError(WsssGeoError, ValueError):
     """The command, the job or the arguments are wrong (exit 2)."""

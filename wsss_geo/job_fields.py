@@ -6,6 +6,7 @@ import dataclasses
 import json
 import math
 import os
+import re
 import shlex
 from collections.abc import Mapping
 from dataclasses import field, fields
@@ -19,6 +20,10 @@ MAPPING_OPTIONS = {"settings": "--set", "backbone_args": "--backbone-arg"}
 #: Default of a field that must be given.
 REQUIRED: Any = object()
 _LARGEST = 1e18
+_BYTES = {
+    "": 1 << 20, "m": 1 << 20, "mib": 1 << 20, "g": 1 << 30, "gib": 1 << 30, "t": 1 << 40, "tib": 1 << 40,
+    "mb": 10**6, "gb": 10**9, "tb": 10**12, "k": 1 << 10, "kib": 1 << 10, "kb": 10**3, "b": 1,
+}  # fmt: skip
 
 
 def setting(
@@ -164,6 +169,24 @@ def _checked_number(name: str, value: Any, rule: Mapping[str, Any]) -> Any:
 def is_required(f: dataclasses.Field[Any]) -> bool:
     """Whether a job field has no default."""
     return f.default is dataclasses.MISSING and f.default_factory is dataclasses.MISSING
+
+
+def parse_shard(text: str) -> tuple[int, int]:
+    """Read ``2/8``: part and number of parts. Raises UsageError."""
+    match = re.fullmatch(r"(\d{1,6})/(\d{1,6})", text)
+    number, count = (int(match[1]), int(match[2])) if match else (0, 0)
+    if not 1 <= number <= count:
+        raise UsageError(f"predict.shard: {text!r} is not a part of a whole", "write 1/8, 2/8, ... 8/8")
+    return number, count
+
+
+def parse_bytes(name: str, text: str) -> int:
+    """Read ``1.5GiB``, ``800 MB`` or a plain number of MiB as bytes. Raises UsageError that begins with ``name``."""
+    match = re.fullmatch(r"(\d{1,9}(?:\.\d{1,9})?)\s*([a-z]*)", text.strip().lower())
+    unit = _BYTES.get(match[2]) if match else None
+    if match is None or unit is None or float(match[1]) == 0:
+        raise UsageError(f"{name}: {text!r} is no amount of memory", "write it like 1.5GiB or 800MiB")
+    return int(float(match[1]) * unit)
 
 
 class Result:

@@ -32,20 +32,27 @@ LABELS = {
     "compile": "Compile the network",
     "crop": "Training view (pixels)",
     "device": "Compute on",
+    "detail": "Pixels along a cell of activation maps",
     "flips": "Average over flips",
+    "from_cam": "The raster holds class activation maps",
     "gsd": "Ground sample distance (metres)",
     "learning_rate": "Learning rate",
+    "max_memory": "Most memory (such as 1.5GiB)",
     "materialize": "Copy the pixels of every tile",
     "min_area": "Minimum polygon area (square metres)",
     "overlap": "Window overlap (share)",
     "pretrained": "Download published backbone weights",
     "recipe": "Recipe (YAML)",
+    "refine": "Refine borders by the image",
     "resample": "Resample to the model's ground sample distance",
+    "rotations": "Average over quarter turns",
+    "scales": "Average over scales (such as 0.75,1,1.25)",
     "scene_block": "Scene block (pixels)",
     "scores": "Scores that decide",
     "settings": "Method settings (name=value, …)",
     "simplify": "Simplification tolerance (pixels)",
     "size": "Tile size (pixels)",
+    "stac": "Write a STAC item",
     "steps": "Training steps",
     "stride": "Tile step (pixels)",
     "test": "Share of scenes for testing",
@@ -137,20 +144,20 @@ def _value(
     if not text:
         return None
     label = algorithm.parameterDefinition(name).description()
-    if kind == "ints":
-        return _whole_numbers(text, label)
+    if kind in ("ints", "floats"):
+        return _numbers(text, label, kind)
     if kind == "mapping":
         return _mapping(text, label)
     return text
 
 
-def _whole_numbers(text: str, label: str) -> list[int]:
+def _numbers(text: str, label: str, kind: str) -> list[Any]:
+    """Return the whole numbers (``ints``) or numbers (``floats``) in ``text``. Raises QgsProcessingException."""
     try:
-        return [int(word) for word in text.replace(";", ",").split(",")]
+        return [int(word) if kind == "ints" else float(word) for word in text.replace(";", ",").split(",")]
     except ValueError:
-        raise QgsProcessingException(
-            f"{label}: “{text}” is not a list of whole numbers; write it like 1,2,3."
-        ) from None
+        what, example = ("whole numbers", "1,2,3") if kind == "ints" else ("numbers", "0.75,1,1.25")
+        raise QgsProcessingException(f"{label}: “{text}” is not a list of {what}; write it like {example}.") from None
 
 
 def _mapping(text: str, label: str) -> dict[str, Any]:

@@ -23,7 +23,7 @@ from rasterio.crs import CRS
 
 from wsss_geo.classes import ClassScheme
 from wsss_geo.errors import EnvironmentFault, InputError, UsageError
-from wsss_geo.inference import one_raster, run
+from wsss_geo.inference import compute, run
 from wsss_geo.inference.areas import pixel_areas
 from wsss_geo.jobs import PredictJob
 from wsss_geo.nn.model_file import LoadedModel, ModelCard
@@ -48,7 +48,7 @@ UTM = CRS.from_epsg(32632)
 class Colours:
     """Class scores are the mean colours of the token; ``delay`` seconds a batch."""
 
-    patch = 8
+    patch = multiple = 8
     delay = 0.0
 
     def predict(self, image01, scores="decoder", with_cam=False):
@@ -382,7 +382,7 @@ def test_engine_number_is_part_of_the_key(model, tmp_path, monkeypatch):
 
     with pytest.raises(EnvironmentFault):
         run.run(job(model, raster, tmp_path / "m.tif"), Stopped(fill))
-    monkeypatch.setattr(one_raster, "_ENGINE", -1)
+    monkeypatch.setattr(compute, "_ENGINE", -1)
     report = Report()
     run.run(job(model, raster, tmp_path / "m.tif"), report)
     assert report.said("another program")

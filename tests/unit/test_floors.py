@@ -17,7 +17,7 @@ FLOORS = (
     ("tileset", "nn"),
     ("methods", "fitting"),
     ("tiling", "training", "inference", "evaluation", "pretraining", "fewshot"),
-    ("__init__", "api", "cli", "console", "worker", "info", "doctor", "demo", "overview"),
+    ("__init__", "api", "cli", "console", "worker", "info", "model_item", "doctor", "demo", "overview"),
 )
 FLOOR = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
 NEIGHBOURS = {("evaluation", "inference")}

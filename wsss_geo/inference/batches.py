@@ -42,15 +42,15 @@ class GroupEnd:
 
 
 def cut_batches(
-    layout: Layout, strips: Iterator[Strip], first_group: int, size: int, wanted: WantedTokens | None = None
+    layout: Layout, strips: Iterator[Strip], groups: range, size: int, wanted: WantedTokens | None = None
 ) -> Iterator[Batch | GroupEnd]:
-    """Yield the batches of each group from ``first_group`` on, then its GroupEnd.
+    """Yield the batches of each of ``groups``, a run of them, then its GroupEnd.
 
     Windows without a valid pixel, or without a wanted token, are left out.
     """
     held: deque[Strip] = deque()
     fresh: list[tuple[int, int, NDArray[np.bool_] | None]] = []
-    for group in range(first_group, layout.groups):
+    for group in groups:
         waiting: list[tuple[NDArray[Any], NDArray[np.bool_] | None, NDArray[np.bool_], int, int]] = []
         for row in layout.group_starts(group):
             top = row * layout.patch

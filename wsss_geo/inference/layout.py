@@ -62,11 +62,11 @@ class Axis:
         whole = self.pixels == self.targets and self.patch <= _STEPS // 2
         return 2 * self.patch if whole else _STEPS
 
-    def taps(self, first: int, last: int) -> Taps:
+    def taps(self, first: int, last: int, side: int = 1) -> Taps:
         """Return the weights of mask pixels ``first`` .. ``last`` (exclusive); outside the outermost centres tokens
-        are repeated."""
+        are repeated. ``side``: not of pixels but of runs of so many pixels, which ``first`` and ``last`` then count."""
         steps = self.steps
-        doubled = 2 * np.arange(first, last, dtype=np.int64) + 1
+        doubled = side * (2 * np.arange(first, last, dtype=np.int64) + 1)
         span = self.targets * self.patch
         place = (doubled * self.pixels * steps + span) // (2 * span) - steps // 2
         place = np.clip(place, 0, (self.tokens - 1) * steps)
@@ -101,7 +101,8 @@ class Band:
 
 @dataclass(frozen=True)
 class Layout:
-    """The whole plan: rows, columns, and how many rows of windows make a group.
+    """The whole plan: rows, columns, how many rows of windows make a group, and how many mask rows around a band its
+    decoding looks at (``halo``).
 
     A group is the unit of resuming: batches never reach across groups, so a batch holds the same windows whether
     the run starts at the top or at that group.
@@ -110,6 +111,7 @@ class Layout:
     rows: Axis
     cols: Axis
     group_rows: int
+    halo: int = 0
 
     @property
     def patch(self) -> int:
@@ -156,7 +158,7 @@ class Layout:
         for index, first in enumerate(range(0, self.rows.targets, BAND_ROWS)):
             last = min(first + BAND_ROWS, self.rows.targets)
             owned = self.rows.tokens_owned(first, last)
-            needed = self.rows.tokens_needed(first, last)
+            needed = self.rows.tokens_needed(max(first - self.halo, 0), min(last + self.halo, self.rows.targets))
             found.append(Band(index, first, last, *needed, *owned))
         return found
 
@@ -173,12 +175,13 @@ def plan(
     overlap: float,
     batch: int,
     multiple: int | None = None,
+    halo: int = 0,
 ) -> Layout:
     """Lay windows of ``window`` pixels, rounded down to a ``multiple``, on a raster.
 
     ``shape`` is height and width in pixels of the model's grid, ``target_shape`` those of the mask, ``overlap`` the
     share of a window that it has in common with the next, ``batch`` the windows that run at once. ``multiple`` is what
-    the network takes; ``patch`` unless given, else a multiple of it.
+    the network takes; ``patch`` unless given, else a multiple of it. ``halo``: see ``Layout``.
     """
     multiple = multiple or patch
     size = max(1, window // multiple) * (multiple // patch)
@@ -186,5 +189,5 @@ def plan(
     rows, cols = (Axis(n, t, patch, size, stride) for n, t in zip(shape, target_shape, strict=True))
     # Narrow rasters: enough rows of windows in a group that the last batch, which may be partial, weighs little.
     return Layout(
-        rows, cols, group_rows=max(1, -(-4 * batch // len(cols.starts)) if len(cols.starts) < 2 * batch else 1)
+        rows, cols, max(1, -(-4 * batch // len(cols.starts)) if len(cols.starts) < 2 * batch else 1), halo
     )

@@ -1,7 +1,9 @@
-"""The work folder ``<out>.work``: finished bands and a manifest, so that a killed run goes on where it was.
+"""The work folder ``<out>.work``: finished bands and manifests, so that a killed run goes on and many may share one.
 
-``manifest.jsonl`` starts with the key: everything that the result depends on. Each finished band adds a line after its
-file has got its final name, so a line is only ever written for a whole file. A torn last line is ignored.
+Every process that computes bands has a manifest of its own, ``manifest.jsonl`` or ``manifest.<writer>.jsonl``, so no
+two ever write to the same file. A manifest starts with the key: everything that the result depends on. Each finished
+band adds a line after its file has got its final name, so a line is only ever written for a whole file. A torn last
+line is ignored. What is finished is what any of the manifests says.
 """
 
 from __future__ import annotations
@@ -11,113 +13,191 @@ import json
 import os
 import shutil
 import threading
+import uuid
 import zlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from wsss_geo.errors import EnvironmentFault
+from wsss_geo.errors import EnvironmentFault, InputError
 
 
 class WorkFolder:
-    """The bands ``0 .. finished - 1`` of a run; ``lines`` and ``groups`` hold what was noted on bands and groups."""
+    """``bands`` and ``groups`` hold what was noted on the finished bands and on the groups of windows, by number."""
 
-    def __init__(self, folder: Path, key: Mapping[str, Any]) -> None:
-        """Open ``folder`` and keep its bands if ``key`` is the same; otherwise start afresh.
-
-        ``restarted`` names the parts of the key that differ, if any. Raises EnvironmentFault when the folder cannot
-        be written.
-        """
-        self._folder = folder
-        self._lock = threading.Lock()
-        self._manifest = folder / "manifest.jsonl"
-        self.key = json.loads(json.dumps(key))
-        self.lines: list[dict[str, Any]] = []
+    def __init__(self, folder: Path, key: Mapping[str, Any], writer: str = "") -> None:
+        """Use ``begin`` or ``join``."""
+        self.folder = folder
+        self.writer = writer
+        self.key: dict[str, Any] = json.loads(json.dumps(key))
+        self.bands: dict[int, dict[str, Any]] = {}
         self.groups: dict[int, dict[str, Any]] = {}
         self.restarted: list[str] = []
-        found = self._read()
-        if found and found[0] == self.key:
-            for line in found[1:]:
-                if "group" in line:
-                    self.groups[int(line["group"])] = line
-                    continue
-                if line.get("band") != len(self.lines) or not self._path(len(self.lines)).is_file():
-                    break
-                self.lines.append(line)
-        elif found:
-            self.restarted = sorted(k for k in {*self.key, *found[0]} if self.key.get(k) != found[0].get(k))
-        self._begin()
+        """The parts of the key that differ from those of dropped work."""
+        self._manifest = folder / (f"manifest.{writer}.jsonl" if writer else "manifest.jsonl")
+        self._lock = threading.Lock()
+        self._token = uuid.uuid4().hex[:8]
+
+    @classmethod
+    def begin(cls, folder: Path, key: Mapping[str, Any]) -> WorkFolder:
+        """Open ``folder`` as the one run that uses it: what was begun with another key is dropped.
+
+        Raises EnvironmentFault when the folder cannot be written.
+        """
+        work = cls(folder, key)
+        work.restarted = work._strange()
+        if work.restarted:
+            work.remove()
+        work.refresh()
+        if not work.bands:
+            work.remove()
+        work._open()
+        return work
+
+    @classmethod
+    def join(cls, folder: Path, key: Mapping[str, Any], writer: str, *, make: bool = True) -> WorkFolder:
+        """Open ``folder`` beside other processes; ``writer`` is a name that no other of them has.
+
+        With ``make`` the folder is made if it is missing. Raises InputError when the work there was begun with another
+        key, or there is none and it is not to be made; EnvironmentFault when the folder cannot be written.
+        """
+        work = cls(folder, key, writer)
+        if not make and not folder.is_dir():
+            raise InputError(folder, "holds no work", "run the same command with --shard first")
+        strange = work._strange()
+        if strange:
+            raise InputError(
+                folder,
+                f"was begun with another {', '.join(strange)}",
+                "run everything with the same options, or delete this folder to start afresh",
+            )
+        work.refresh()
+        if writer:
+            work._open()
+        return work
 
     @property
-    def finished(self) -> int:
-        """How many bands are there."""
-        return len(self.lines)
+    def alive(self) -> bool:
+        """Whether the folder is still there; whoever began it takes it away when the run is finished or cancelled."""
+        return self._manifest.exists()
+
+    def refresh(self) -> None:
+        """Look what other processes have finished since."""
+        for path, lines in self._manifests():
+            if lines and lines[0] == self.key:
+                self._take(path, lines[1:])
+
+    def _take(self, path: Path, lines: list[dict[str, Any]]) -> None:
+        for line in lines:
+            if "group" in line:
+                self.groups.setdefault(int(line["group"]), line)
+            elif int(line["band"]) not in self.bands and self._path(int(line["band"])).is_file():
+                self.bands[int(line["band"])] = line
 
     def save(self, band: int, content: bytes, line: Mapping[str, Any]) -> None:
-        """Keep the ``content`` of ``band``, the next one, and note ``line``."""
+        """Keep the ``content`` of ``band`` and note ``line``."""
         path = self._path(band)
-        part = path.with_suffix(".part")
+        part = path.with_name(f"{path.name}.{self._token}.part")
         with self._writing():
             part.write_bytes(zlib.compress(content, 1))
             os.replace(part, path)
-        self.lines.append({"band": band, **line})
-        self._append(self.lines[-1])
+        self.bands[band] = {"band": band, **line}
+        self._append(self.bands[band])
 
     def note_group(self, group: int, line: Mapping[str, Any]) -> None:
         """Note what a group of windows was; a group that is run again is noted once."""
         self.groups[group] = {"group": group, **line}
         self._append(self.groups[group])
 
-    def _append(self, line: Mapping[str, Any]) -> None:
-        with self._writing(), self._lock, self._manifest.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(line) + "\n")
-
     def load(self, band: int) -> bytes | None:
-        """Return the content of ``band``, None if its file is damaged."""
+        """Return the content of ``band``, None if it is not finished or its file is damaged."""
+        if band not in self.bands:
+            return None
         try:
             return zlib.decompress(self._path(band).read_bytes())
         except (OSError, zlib.error):
             return None
 
-    def forget_from(self, band: int) -> None:
-        """Drop ``band`` and all after it."""
-        self.lines = self.lines[:band]
-        self._begin()
+    def drop(self, band: int) -> None:
+        """Forget a band whose file is damaged, and the file."""
+        self.bands.pop(band, None)
+        self._path(band).unlink(missing_ok=True)
+
+    def missing(self, count: int) -> list[range]:
+        """Return the runs of bands among the first ``count`` that are not finished."""
+        runs: list[range] = []
+        for band in (b for b in range(count) if b not in self.bands):
+            if runs and runs[-1].stop == band:
+                runs[-1] = range(runs[-1].start, band + 1)
+            else:
+                runs.append(range(band, band + 1))
+        return runs
+
+    def writers(self) -> list[str]:
+        """Return the names of all processes that have worked here."""
+        return sorted(path.name.split(".")[1] for path, _ in self._manifests() if path.name != "manifest.jsonl")
 
     def remove(self) -> None:
-        """Delete the folder."""
-        shutil.rmtree(self._folder, ignore_errors=True)
+        """Delete the folder; other processes that still use it notice."""
+        gone = self.folder.with_name(f"{self.folder.name}.{self._token}.part")
+        with contextlib.suppress(OSError):  # at one blow, so that nobody can add to it while it is emptied
+            self.folder.rename(gone)
+        for folder in (gone, self.folder):
+            shutil.rmtree(folder, ignore_errors=True)
+            shutil.rmtree(folder, ignore_errors=True)  # a file that was being written may have come in between
+        self.bands, self.groups = {}, {}
 
     def _path(self, band: int) -> Path:
-        return self._folder / f"band_{band:06d}"
+        return self.folder / f"band_{band:06d}"
 
-    def _read(self) -> list[dict[str, Any]]:
-        lines = []
-        try:
-            for text in self._manifest.read_text(encoding="utf-8").splitlines():
-                line = json.loads(text)
-                if not isinstance(line, dict):
-                    break
-                lines.append(line)
-        except (OSError, ValueError):  # none there, or the last line was cut off by a kill
-            return lines
-        return lines
+    def _strange(self) -> list[str]:
+        """Return the parts of the key in which manifests differ from this run."""
+        keys = [lines[0] for _, lines in self._manifests() if lines]
+        return sorted({k for other in keys for k in {*self.key, *other} if self.key.get(k) != other.get(k)})
 
-    def _begin(self) -> None:
-        """Write the manifest anew with the lines that count, atomically."""
-        if not self.lines:
-            self.remove()
-        part = self._manifest.with_suffix(".part")
-        lines = [self.key, *self.groups.values(), *self.lines]
+    def _manifests(self) -> list[tuple[Path, list[dict[str, Any]]]]:
+        return [(path, _read(path)) for path in sorted(self.folder.glob("manifest*.jsonl"))]
+
+    def _open(self) -> None:
+        """Write the own manifest anew with the lines of it that count, atomically."""
+        lines = _read(self._manifest) or [self.key]
+        part = self._manifest.with_name(f"{self._manifest.name}.{self._token}.part")
         with self._writing():
-            self._folder.mkdir(exist_ok=True)
+            self.folder.mkdir(exist_ok=True)
             part.write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
             os.replace(part, self._manifest)
+
+    def _append(self, line: Mapping[str, Any]) -> None:
+        with self._writing(), self._lock, self._manifest.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(line) + "\n")
 
     @contextlib.contextmanager
     def _writing(self) -> Iterator[None]:
         try:
             yield
         except OSError as error:
-            problem = f"{self._folder}: cannot be written ({error.strerror})"
+            if isinstance(error, FileNotFoundError) and not self.folder.exists():
+                problem = f"{self.folder}: was taken away while it was in use"
+                raise EnvironmentFault(problem, "the run was cancelled or finished elsewhere; run again") from error
+            problem = f"{self.folder}: cannot be written ({error.strerror})"
             raise EnvironmentFault(problem, "free some space, check the permissions, and run again") from error
+
+
+def read_key(folder: Path) -> dict[str, Any] | None:
+    """Return the key of the work in ``folder``, None if there is none."""
+    found = [lines[0] for path in sorted(folder.glob("manifest*.jsonl")) if (lines := _read(path))]
+    return found[0] if found else None
+
+
+def _read(path: Path) -> list[dict[str, Any]]:
+    """Return the whole lines of a manifest."""
+    lines: list[dict[str, Any]] = []
+    try:
+        for text in path.read_text(encoding="utf-8").splitlines():
+            line = json.loads(text)
+            if not isinstance(line, dict) or (lines and not isinstance(line.get("band", line.get("group")), int)):
+                break
+            lines.append(line)
+    except (OSError, ValueError):  # none there, or the last line was cut off by a kill
+        return lines
+    return lines

@@ -22,6 +22,7 @@ from wsss_geo.inference.accumulator import TokenAccumulator, ramp
 from wsss_geo.inference.batches import Batch, GroupEnd
 from wsss_geo.inference.decode import Decoded, decode
 from wsss_geo.inference.layout import Band, Layout
+from wsss_geo.inference.refine import Refinement
 
 T = TypeVar("T")
 
@@ -31,11 +32,15 @@ Validity = Callable[[int, int], "NDArray[np.bool_] | None"]
 
 @dataclass(frozen=True)
 class Decoding:
-    """How scores become a mask: ``ids`` uint8 [C] are mask values; see ``decode.decode`` for the rest."""
+    """How scores become a mask: ``ids`` uint8 [C] are mask values; see ``decode.decode`` for the rest.
+
+    ``refinement`` must be of the layout that is streamed, and its halo in that.
+    """
 
     ids: NDArray[np.uint8]
     threshold: float = 0.0
     with_confidence: bool = False
+    refinement: Refinement | None = None
 
 
 @dataclass(frozen=True)
@@ -64,14 +69,14 @@ def stream(
     write: Callable[[FinishedBand], None],
     *,
     channels: int,
-    first_band: int = 0,
+    bands: range | None = None,
     validity: Validity | None = None,
     mask_out: Validity | None = None,
     passed: Callable[[Passed], None] = lambda _: None,
 ) -> None:
-    """Run all windows that the bands from ``first_band`` on need, and ``write`` the bands from top to bottom.
+    """Run all windows that ``bands``, a run of them, need, and ``write`` these bands from top to bottom.
 
-    ``batches`` must start with the group ``layout.group_for(layout.first_token(first_band))``. ``predict`` returns
+    All bands unless given; ``batches`` must be those of ``layout.groups_of(bands)``. ``predict`` returns
     [B, n, n, channels], of which the first C are class scores and the others activation maps. ``validity`` tells the
     pixels with data where mask and model grid differ; without it the validity of the pixels read counts. ``mask_out``
     tells the pixels that are wanted (area of interest). ``write`` runs in one thread, in order; what it raises is
@@ -79,7 +84,8 @@ def stream(
     """
     rows, cols = layout.rows, layout.cols
     size, overlap = rows.size, rows.size - rows.stride
-    first_token = layout.first_token(first_band)
+    bands = range(len(layout.bands)) if bands is None else bands
+    first_token = layout.first_token(bands[0])
     capacity = size + rows.stride * (layout.group_rows - 1)
     accumulator = TokenAccumulator(channels, rows.tokens, cols.tokens, ramp(size, overlap), capacity, first_token)
     tokens = _OpenTokens(first_token)
@@ -92,13 +98,15 @@ def stream(
             valid = validity(band.first, band.last)
         wanted = mask_out(band.first, band.last) if mask_out is not None else None
         valid = wanted if valid is None else valid if wanted is None else valid & wanted
-        pixels = decode(
-            np.ascontiguousarray(scores[:, :, :classes]), alive, valid, rows.taps(band.first, band.last), col_taps,
-            start, decoding.ids, decoding.threshold, decoding.with_confidence,
-        )  # fmt: skip
+        shares = np.ascontiguousarray(scores[:, :, :classes])
+        how = decoding.ids, decoding.threshold, decoding.with_confidence
+        if decoding.refinement is not None:
+            pixels = decoding.refinement.decode(band, shares, alive, start, valid, *how)
+        else:
+            pixels = decode(shares, alive, valid, rows.taps(band.first, band.last), col_taps, start, *how)
         write(FinishedBand(band, pixels, _cam(scores, alive, start, band, classes)))
 
-    waiting = deque(layout.bands[first_band:])
+    waiting = deque(layout.bands[b] for b in bands)
     writes: deque[Future[None]] = deque()
     writer = ThreadPoolExecutor(1, thread_name_prefix="write")
     windows = 0

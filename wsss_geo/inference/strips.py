@@ -13,8 +13,11 @@ from numpy.typing import NDArray
 
 from wsss_geo.raster.grid import Window
 
-#: Rows that a strip has where blocks allow it, the most bytes it may have, and the least width of a task.
-_ROWS, _BYTES, _COLUMNS = 256, 48 << 20, 2048
+#: Rows that a strip has where blocks allow it, and the least width of a task.
+_ROWS, _COLUMNS = 256, 2048
+
+#: The most bytes a strip has.
+STRIP_BYTES = 48 << 20
 
 
 class Pixels(Protocol):
@@ -47,7 +50,7 @@ class Strip:
 class StripPlan:
     """How a raster of ``height`` x ``width`` is cut into reads that fall on whole blocks of the file.
 
-    A block is then decoded once. ``pixel_bytes`` counts all bands.
+    A block is then decoded once. ``pixel_bytes`` counts all bands; a strip has at most ``most`` bytes.
     """
 
     height: int
@@ -55,11 +58,12 @@ class StripPlan:
     block_height: int
     block_width: int
     pixel_bytes: int
+    most: int = STRIP_BYTES
 
     @property
     def rows(self) -> int:
         """Rows of a strip: whole block rows, unless blocks are so tall that this would take too much memory."""
-        most = max(1, _BYTES // (self.width * self.pixel_bytes))
+        most = max(1, self.most // (self.width * self.pixel_bytes))
         block = self.block_height
         if block > max(most, _ROWS):
             return min(most, _ROWS)
