@@ -17,6 +17,7 @@ import numpy as np
 import rasterio
 import rasterio.shutil
 import rasterio.windows
+from affine import Affine
 from numpy.typing import NDArray
 
 from wsss_geo.classes import IGNORE, ClassScheme
@@ -71,9 +72,11 @@ class RasterWriter:
         self._next = 0
         profile: dict[str, Any] = {
             "driver": "GTiff", "height": grid.height, "width": grid.width, "count": len(self._names), "dtype": dtype,
-            "nodata": nodata, "crs": grid.crs, "transform": grid.transform, "tiled": True, "blockxsize": BLOCK,
-            "blockysize": BLOCK, "compress": "deflate", "zlevel": 1, "interleave": "band", "bigtiff": "IF_SAFER",
+            "nodata": nodata, "crs": grid.crs, "tiled": True, "blockxsize": BLOCK, "blockysize": BLOCK,
+            "compress": "deflate", "zlevel": 1, "interleave": "band", "bigtiff": "IF_SAFER",
         }  # fmt: skip
+        if grid.transform != Affine.identity():  # as the input has none; written, QGIS would draw it mirrored
+            profile["transform"] = grid.transform
         try:
             with _writing(self.path):
                 self._dataset = rasterio.open(self._rows, "w", **profile)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from wsss_geo.errors import UsageError
+from ..errors import UsageError  # relative: QGIS imports this module as part of the plugin
 
 
 @dataclass(frozen=True, order=True)
