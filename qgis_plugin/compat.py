@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 try:
-    from qgis.PyQt.QtGui import QAction  # Qt 6
+    from qgis.PyQt.QtGui import QAction, QShortcut  # Qt 6
 except ImportError:
-    from qgis.PyQt.QtWidgets import QAction
+    from qgis.PyQt.QtWidgets import QAction, QShortcut
 
-__all__ = ["QAction", "group_layer"]
+__all__ = ["QAction", "QShortcut", "group_layer"]
 
 
 def group_layer(details: Any, name: str) -> None:

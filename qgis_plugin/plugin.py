@@ -1,13 +1,14 @@
-"""The plugin: a provider of algorithms, a button and a menu that open them filled in."""
+"""The plugin: a provider of algorithms, two docks, and the buttons and menus that open them."""
 # ruff: noqa: N802 - the names are QGIS's
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from qgis.core import Qgis, QgsApplication, QgsRasterLayer, QgsSettings
 from qgis.PyQt import sip
-from qgis.PyQt.QtCore import QCoreApplication
+from qgis.PyQt.QtCore import QCoreApplication, Qt
 from qgis.PyQt.QtGui import QIcon
 from qgis.PyQt.QtWidgets import QFileDialog
 
@@ -29,6 +30,7 @@ class WsssGeoPlugin:
         self._provider: WsssGeoProvider | None = None
         self._actions: list[QAction] = []
         self._dialogs: list[Any] = []
+        self._docks: dict[str, Any] = {}
 
     def initProcessing(self) -> None:
         """Register the algorithms."""
@@ -41,16 +43,28 @@ class WsssGeoPlugin:
     def initGui(self) -> None:
         """Add button and menu."""
         self.initProcessing()
-        icon = QIcon(str(package_root() / "icon.png"))
-        segment = self._add_action("wsss_geo_segment", icon, self.tr("Segment Layer…"), self.segment_layer)
+        icon, folder = QIcon(str(package_root() / "icon.png")), package_root() / "qgis_plugin"
+        segment = self._add_action("wsss_geo_segment", icon, self.tr("Segment Layer"), self.show_segment_dock)
         segment.setToolTip(self.tr("Segment the active raster layer with a model"))
-        self._iface.addToolBarIcon(segment)
+        tag = self._add_action(
+            "wsss_geo_tag", QIcon(str(folder / "tag.svg")), self.tr("Tag Scenes"), self.show_tag_dock
+        )
+        tag.setToolTip(self.tr("Tag scenes of a raster layer with the classes that occur in them"))
+        for action in (segment, tag):
+            self._iface.addToolBarIcon(action)
+        title = self.tr("Segment Layer With All Options…")
+        self._add_action("wsss_geo_segment_dialog", icon, title, self.segment_layer)
         for name, title in (("tile", "Make Tile Set…"), ("train", "Train Model From Tags…")):
             self._add_action(f"wsss_geo_{name}", icon, self.tr(title), lambda _=False, n=name: self.open(n, {}))
         self._add_action("wsss_geo_engine", QIcon(), self.tr("Choose Engine…"), self.choose_engine)
 
     def unload(self) -> None:
-        """Take everything away again: dialogs, actions, algorithms, running workers."""
+        """Take everything away again: docks, dialogs, actions, algorithms, running workers."""
+        for dock in self._docks.values():
+            dock.stop()
+            self._iface.removeDockWidget(dock)
+            dock.deleteLater()
+        self._docks.clear()
         stop_all()
         for dialog in self._open_dialogs():
             dialog.close()
@@ -66,8 +80,35 @@ class WsssGeoPlugin:
             self._provider = None
         forget_stylers()
 
+    def show_segment_dock(self) -> None:
+        """Show the dock Segment Layer with the active raster layer."""
+        from .gui.segment_dock import SegmentDock  # when it is wanted, so that QGIS starts quickly
+
+        dock = self._show_dock("segment", lambda: SegmentDock(self._iface, lambda given: self.open("segment", given)))
+        dock.form.choose(self._iface.activeLayer())
+
+    def show_tag_dock(self) -> None:
+        """Show the dock Tag Scenes with the active raster layer."""
+        from .gui.tag_dock import TagDock
+
+        dock = self._show_dock("tag", lambda: TagDock(self._iface, lambda given: self.open("tile", given)))
+        layer = self._iface.activeLayer()
+        if isinstance(layer, QgsRasterLayer):
+            dock.setup.raster.setLayer(layer)
+
+    def _show_dock(self, name: str, make: Callable[[], Any]) -> Any:
+        if name not in self._docks:
+            dock = self._docks[name] = make()
+            others = [d for d in self._docks.values() if d is not dock]
+            self._iface.addDockWidget(Qt.DockWidgetArea.RightDockWidgetArea, dock)
+            if others:
+                self._iface.mainWindow().tabifyDockWidget(others[0], dock)
+        dock = self._docks[name]
+        dock.setUserVisible(True)
+        return dock
+
     def segment_layer(self) -> None:
-        """Open "Segment layer" with the active raster layer and the model used last."""
+        """Open the dialog of "Segment layer" with the active raster layer and the model used last."""
         parameters = {}
         layer = self._iface.activeLayer()
         if isinstance(layer, QgsRasterLayer):

@@ -70,11 +70,11 @@ def style_mask(layer: QgsRasterLayer) -> None:
 
 
 def style_confidence(layer: QgsRasterLayer) -> None:
-    """Show confidence from black (0) to white (255), the same on every raster."""
+    """Show confidence from black to white, the same on every raster; QGIS applies the scale that makes it 0 to 1."""
     provider = layer.dataProvider()
     stretch = QgsContrastEnhancement(provider.dataType(1))
     stretch.setMinimumValue(0)
-    stretch.setMaximumValue(255)
+    stretch.setMaximumValue(255 * provider.bandScale(1))
     stretch.setContrastEnhancementAlgorithm(QgsContrastEnhancement.ContrastEnhancementAlgorithm.StretchToMinimumMaximum)
     renderer = QgsSingleBandGrayRenderer(provider, 1)
     renderer.setContrastEnhancement(stretch)

@@ -7,6 +7,8 @@ from typing import Any
 from qgis.core import (
     QgsProcessing,
     QgsProcessingOutputNumber,
+    QgsProcessingParameterBoolean,
+    QgsProcessingParameterDefinition,
     QgsProcessingParameterExtent,
     QgsProcessingParameterFeatureSource,
     QgsProcessingParameterRasterDestination,
@@ -19,8 +21,9 @@ from ...wsss_geo.jobs import PredictJob
 from ..report import area_table, facts, page, percent
 from ..styling import style_on_load
 from .base import JobAlgorithm, as_text
-from .sources import VECTOR_FORMATS, raster_path, raster_refusal
+from .sources import VECTOR_FORMATS, engine_box, raster_path, raster_refusal, window_path
 
+ALGORITHM = "wsss_geo:segment"
 LAST_MODEL = "wsss_geo/last_model"
 _LAYERS = (("OUTPUT", "mask", "Mask"), ("POLYGONS", "polygons", "Polygons"), ("CONFIDENCE", "confidence", "Confidence"))
 
@@ -38,6 +41,8 @@ class Segment(JobAlgorithm):
     TAGS = ("land cover", "segmentation", "classification", "deep learning", "mask", "polygons", "ViT", "predict")
     JOB = PredictJob
     PLACED = ("rasters", "out", "polygons", "confidence", "cam", "aoi")
+    # many processes and machines are for scripts; what QGIS has open is one layer
+    HIDDEN = ("workers", "scheduler", "shard", "finish", "mosaic", "asset")
 
     def add_inputs(self) -> None:
         """Add layer, model and area of interest."""
@@ -47,6 +52,10 @@ class Segment(JobAlgorithm):
         extent = QgsProcessingParameterExtent("EXTENT", self.tr("Extent to segment"), None, True)
         extent.setHelp(self.tr("Only this rectangle is segmented; the whole layer unless given."))
         self.addParameter(extent)
+        clip = QgsProcessingParameterBoolean("CLIP", self.tr("Write the extent alone"), False, True)
+        clip.setHelp(self.tr("The results end with the extent, and nothing else is read: quick on large rasters."))
+        clip.setFlags(clip.flags() | QgsProcessingParameterDefinition.Flag.FlagAdvanced)
+        self.addParameter(clip)
         area = QgsProcessingParameterFeatureSource("AOI", self.tr("Polygons to segment within"), [polygon], None, True)
         area.setHelp(self.tr("Only what lies within these polygons is segmented."))
         self.addParameter(area)
@@ -80,7 +89,7 @@ class Segment(JobAlgorithm):
             return f"Bands {bands}: layer “{layer.name()}” has bands 1 to {layer.bandCount()}; choose among them."
         if parameters.get("EXTENT") not in (None, "") and parameters.get("AOI") not in (None, ""):
             return "Both an extent and polygons are given; keep one of them."
-        if self._extent(parameters, context, layer) and not self._overlaps(parameters, context, layer):
+        if self._has_extent(parameters, context, layer) and not self._overlaps(parameters, context, layer):
             return f"The extent does not touch layer “{layer.name()}”; choose one that does."
         return ""
 
@@ -94,8 +103,10 @@ class Segment(JobAlgorithm):
             found["aoi"] = self.parameterAsCompatibleSourceLayerPath(
                 parameters, "AOI", context, VECTOR_FORMATS, "gpkg", feedback
             )
-        elif self._extent(parameters, context, layer):
-            found["aoi"] = self._extent(parameters, context, layer)
+        elif self._has_extent(parameters, context, layer):
+            box = self.parameterAsExtent(parameters, "EXTENT", context, layer.crs())
+            part = window_path(layer, box) if self.parameterAsBool(parameters, "CLIP", context) else ""
+            found.update({"rasters": [part]} if part else {"aoi": engine_box(layer, box)})
         return found
 
     def destinations(self, parameters: Any, context: Any) -> dict[str, Any]:
@@ -128,14 +139,11 @@ class Segment(JobAlgorithm):
             "VALID_SHARE": result["valid_share"],
         }
 
-    def _extent(self, parameters: Any, context: Any, layer: Any) -> str:
-        """Return the extent as minx,miny,maxx,maxy in the layer's CRS, or an empty text."""
+    def _has_extent(self, parameters: Any, context: Any, layer: Any) -> bool:
         if parameters.get("EXTENT") in (None, ""):
-            return ""
+            return False
         box = self.parameterAsExtent(parameters, "EXTENT", context, layer.crs())
-        if box.isNull() or box.isEmpty():
-            return ""
-        return ",".join(repr(v) for v in (box.xMinimum(), box.yMinimum(), box.xMaximum(), box.yMaximum()))
+        return not box.isNull() and not box.isEmpty()
 
     def _overlaps(self, parameters: Any, context: Any, layer: Any) -> bool:
         return bool(self.parameterAsExtent(parameters, "EXTENT", context, layer.crs()).intersects(layer.extent()))

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import traceback
 from pathlib import Path
 
 import pytest
@@ -97,6 +98,15 @@ def no_engine_chosen(request):
     QgsSettings().remove("wsss_geo")
     yield
     QgsSettings().remove("wsss_geo")
+
+
+@pytest.fixture(autouse=True)
+def no_fault_in_slots(monkeypatch):
+    """An exception in a slot fails the test; without a hook Qt would end the process."""
+    faults = []
+    monkeypatch.setattr(sys, "excepthook", lambda *fault: faults.append("".join(traceback.format_exception(*fault))))
+    yield
+    assert not faults, faults[0]
 
 
 @pytest.fixture
@@ -243,3 +253,74 @@ def run_task(name, parameters, context, feedback, project, then=None):
         time.sleep(0.01)
     assert outcome, "the task did not end"
     return (*outcome[0], list(context.layersToLoadOnCompletion()))
+
+
+class Iface:
+    """The part of QgisInterface that the plugin uses, with real widgets."""
+
+    def __init__(self):
+        from qgis.gui import QgsMapCanvas, QgsMessageBar
+        from qgis.PyQt.QtWidgets import QMainWindow
+
+        self.window, self.bar, self.menu, self.toolbar, self.layer = QMainWindow(), QgsMessageBar(), [], [], None
+        self.canvas = QgsMapCanvas()
+        self.window.setCentralWidget(self.canvas)
+
+    def mainWindow(self):
+        return self.window
+
+    def messageBar(self):
+        return self.bar
+
+    def mapCanvas(self):
+        return self.canvas
+
+    def activeLayer(self):
+        return self.layer
+
+    def addDockWidget(self, area, dock):
+        self.window.addDockWidget(area, dock)
+
+    def removeDockWidget(self, dock):
+        self.window.removeDockWidget(dock)
+
+    def addPluginToRasterMenu(self, menu, action):
+        self.menu.append((menu, action))
+
+    def removePluginRasterMenu(self, menu, action):
+        self.menu.remove((menu, action))
+
+    def addToolBarIcon(self, action):
+        self.toolbar.append(action)
+
+    def removeToolBarIcon(self, action):
+        if action in self.toolbar:
+            self.toolbar.remove(action)
+
+
+@pytest.fixture
+def iface(qgis_app):
+    """A window with a map canvas and a message bar, gone before QGIS goes."""
+    from qgis.PyQt import sip
+
+    made = Iface()
+    yield made
+    made.canvas.stopRendering()
+    for widget in (made.bar, made.window):
+        sip.delete(widget)
+
+
+@pytest.fixture
+def wait_for():
+    """``wait_for(condition)`` lets QGIS work until ``condition()``."""
+    return _wait_for
+
+
+def _wait_for(condition, seconds=500):
+    from qgis.core import QgsApplication
+
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "waited in vain"
+        QgsApplication.processEvents()
+        time.sleep(0.01)

@@ -14,49 +14,16 @@ ROOT = Path(__file__).resolve().parents[2]
 SOURCES = sorted((ROOT / "qgis_plugin").rglob("*.py"))
 
 
-class Iface:
-    """The part of QgisInterface that the plugin uses, with real widgets."""
-
-    def __init__(self):
-        from qgis.gui import QgsMessageBar
-        from qgis.PyQt.QtWidgets import QMainWindow
-
-        self.window, self.bar, self.menu, self.toolbar, self.layer = QMainWindow(), QgsMessageBar(), [], [], None
-
-    def mainWindow(self):
-        return self.window
-
-    def messageBar(self):
-        return self.bar
-
-    def activeLayer(self):
-        return self.layer
-
-    def addPluginToRasterMenu(self, menu, action):
-        self.menu.append((menu, action))
-
-    def removePluginRasterMenu(self, menu, action):
-        self.menu.remove((menu, action))
-
-    def addToolBarIcon(self, action):
-        self.toolbar.append(action)
-
-    def removeToolBarIcon(self, action):
-        if action in self.toolbar:
-            self.toolbar.remove(action)
-
-
-@pytest.fixture
-def iface(qgis_app):
-    return Iface()
-
-
 @pytest.fixture
 def plugin(plugin_folder, iface):
     made = importlib.import_module(plugin_folder.name).classFactory(iface)
     made.initGui()
     yield made
     made.unload()
+
+
+def action(iface, name):
+    return next(a for _, a in iface.menu if a.objectName() == f"wsss_geo_{name}")
 
 
 def ids():
@@ -74,11 +41,11 @@ def test_load_unload_and_again_leave_nothing(plugin_folder, iface):
         plugin = factory(iface)
         plugin.initGui()
         assert ids() == [*before, "wsss_geo"]
-        assert len(iface.menu) == 4
-        assert len(iface.toolbar) == 1
+        assert len(iface.menu) == 6
+        assert len(iface.toolbar) == 2
         names = [a.objectName() for _, a in iface.menu]
         assert all(n.startswith("wsss_geo_") for n in names)
-        assert len(set(names)) == 4
+        assert len(set(names)) == 6
         plugin.unload()
         QCoreApplication.sendPostedEvents(None, QEvent.Type.DeferredDelete)
         assert ids() == before
@@ -87,12 +54,33 @@ def test_load_unload_and_again_leave_nothing(plugin_folder, iface):
         plugin.unload()  # twice does no harm
 
 
-def test_without_an_engine_the_button_says_why(plugin, iface):
-    iface.toolbar[0].trigger()
+def test_the_buttons_open_docks_that_unloading_takes_away(plugin, iface, raster):
+    from qgis.core import QgsProject, QgsRasterLayer
+    from qgis.PyQt.QtCore import QCoreApplication, QEvent
+    from qgis.PyQt.QtWidgets import QDockWidget
+
+    other, iface.layer = QgsRasterLayer(raster("a.tif"), "a"), QgsRasterLayer(raster("b.tif"), "b")
+    QgsProject.instance().addMapLayers([other, iface.layer])
+    iface.window.show()
+    for button in (*iface.toolbar, *iface.toolbar):
+        button.trigger()
+    docks = {d.objectName(): d for d in iface.window.findChildren(QDockWidget)}
+    assert docks.keys() == {"wsss_geo_segment_dock", "wsss_geo_tag_dock"}
+    assert docks["wsss_geo_segment_dock"].form.raster.currentLayer() is iface.layer
+    assert docks["wsss_geo_tag_dock"].setup.raster.currentLayer() is iface.layer
+    del docks
+    plugin.unload()
+    QCoreApplication.sendPostedEvents(None, QEvent.Type.DeferredDelete)
+    assert iface.window.findChildren(QDockWidget) == []
+    QgsProject.instance().clear()
+
+
+def test_without_an_engine_the_dialog_says_why(plugin, iface):
+    action(iface, "segment_dialog").trigger()
     assert "Choose Engine" in iface.bar.currentItem().text()
 
 
-def test_the_button_opens_the_dialog_with_layer_and_last_model(plugin, iface, raster, monkeypatch):
+def test_the_menu_opens_the_dialog_with_layer_and_last_model(plugin, iface, raster, monkeypatch):
     """With a stand-in for the dialog, which needs QGIS's window; tests/gui opens the real one."""
     import processing
     from qgis.core import QgsProject, QgsRasterLayer, QgsSettings
@@ -105,12 +93,12 @@ def test_the_button_opens_the_dialog_with_layer_and_last_model(plugin, iface, ra
     iface.layer = QgsRasterLayer(raster(), "scene")
     QgsProject.instance().addMapLayer(iface.layer)
     QgsSettings().setValue("wsss_geo/last_model", "/models/m.safetensors")
-    iface.toolbar[0].trigger()
+    action(iface, "segment_dialog").trigger()
     assert opened == [("wsss_geo:segment", {"INPUT": iface.layer.id(), "MODEL": "/models/m.safetensors"})]
     (dialog,) = plugin._dialogs
     assert dialog.isVisible()
     dialog.close()
-    iface.toolbar[0].trigger()
+    action(iface, "segment_dialog").trigger()
     (dialog,) = plugin._dialogs  # the closed one is forgotten
     plugin.unload()
     assert not dialog.isVisible()

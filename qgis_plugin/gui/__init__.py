@@ -1,0 +1,1 @@
+"""Docks and what they show on the map."""

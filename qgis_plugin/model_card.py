@@ -1,0 +1,88 @@
+"""A model's card: read from the head of its file, without the engine."""
+
+from __future__ import annotations
+
+import html
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from ..wsss_geo.classes import ClassScheme
+from ..wsss_geo.errors import WsssGeoError
+from .translate import tr
+
+_KEY = "wsss_geo"
+_LARGEST_HEAD = 1 << 26
+
+
+class ModelCardError(Exception):
+    """A file is no model; the message is a sentence for the user."""
+
+
+@dataclass(frozen=True)
+class ModelCard:
+    """What a user wants to know of a model. ``gsd`` is metres a pixel, ``score`` the training's own, both may lack."""
+
+    classes: ClassScheme
+    bands: tuple[str, ...]
+    method: str
+    gsd: float | None
+    tile_size: int
+    score: float | None
+    tag_counts: Mapping[str, int]
+
+
+def read_model_card(path: str) -> ModelCard:
+    """Read the card of a ``.safetensors`` file. Raises ModelCardError."""
+    try:
+        with open(path, "rb") as file:
+            length = int.from_bytes(file.read(8), "little")
+            if not 2 <= length <= min(_LARGEST_HEAD, os.path.getsize(path) - 8):
+                raise ValueError
+            head = json.loads(file.read(length).decode("utf-8"))
+        text = head["__metadata__"][_KEY]
+    except OSError as error:
+        raise ModelCardError(tr("{} cannot be read ({}).").format(path, error.strerror)) from None
+    except (ValueError, KeyError, TypeError, RecursionError):
+        raise ModelCardError(
+            tr("{} is no model of wsss-geo; choose one made by “Train model from tags”.").format(path)
+        ) from None
+    try:
+        return _card(json.loads(text))
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError, WsssGeoError):
+        raise ModelCardError(
+            tr("The model card in {} is damaged; train or download the model again.").format(path)
+        ) from None
+
+
+def _card(data: Mapping[str, Any]) -> ModelCard:
+    classes = data["classes"]
+    listed = classes["classes"] if isinstance(classes, dict) else classes
+    gsd, score = data.get("gsd"), (data.get("scores") or {}).get("score")
+    return ModelCard(
+        ClassScheme.from_json({"classes": listed, "background": data["background"]}),
+        tuple(str(band) for band in data["bands"]),
+        str(data["method"]),
+        None if gsd is None else float(gsd),
+        int(data["tile_size"]),
+        None if score is None else float(score),
+        {str(name): int(count) for name, count in (data.get("tag_counts") or {}).items()},
+    )
+
+
+def card_html(card: ModelCard) -> str:
+    """Return the card as rich text: classes in their colours, then a line of facts."""
+    classes = " ".join(
+        f'<span style="color:{c.color}">■</span>&nbsp;{html.escape(c.name).replace(" ", "&nbsp;")}'
+        for c in card.classes.classes
+    )
+    facts = [tr("{} bands: {}").format(len(card.bands), ", ".join(card.bands))]
+    if card.gsd is not None:
+        facts.append(tr("{:.3g} m a pixel").format(card.gsd))
+    if card.tag_counts:
+        facts.append(tr("method {}, trained on {:,} tags").format(card.method, sum(card.tag_counts.values())))
+    if card.score is not None:
+        facts.append(tr("training score {:.2f}").format(card.score))
+    return f"{classes}<br><small>{html.escape('; '.join(facts))}</small>"
