@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import os
 import signal
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -22,8 +24,11 @@ from wsss_geo.methods import METHODS, settings_from
 from wsss_geo.nn.crops import sample_crops
 from wsss_geo.nn.network import Network
 from wsss_geo.progress import Progress
+from wsss_geo.tileset.index import read_tileset
 from wsss_geo.training.batches import make_batch
+from wsss_geo.training.setup import make_card, make_method, make_settings
 
+ROOT = Path(wsss_geo.__file__).resolve().parents[1]
 TINY = {
     "backbone": "vit_tiny_patch16_224",
     "backbone_args": {"patch_size": 8, "depth": 2, "embed_dim": 32, "num_heads": 2},
@@ -42,6 +47,14 @@ def metrics(folder):
         return [{k: float(v) for k, v in row.items() if v} for row in csv.DictReader(file)]
 
 
+def start_of(tiles, job):
+    """Weights before the first step."""
+    tileset = read_tileset(tiles)
+    rows = tileset.of_split("train")
+    settings = make_settings(job)
+    return make_method(job, make_card(job, tileset, rows, settings, tileset.size), settings).product.state_dict()
+
+
 @pytest.mark.parametrize("method", ["aerial", "toco", "ctfa"])
 def test_two_processes_train_as_one_with_the_joint_batch(tiny, tmp_path, method):
     one = wsss_geo.train(tiny.tiles, out=tmp_path / "one", batch_size=4, **given(method))
@@ -53,10 +66,8 @@ def test_two_processes_train_as_one_with_the_joint_batch(tiny, tmp_path, method)
     assert [r["step"] for r in together] == [r["step"] for r in alone]
     for theirs, ours in zip(together, alone, strict=True):
         assert theirs == pytest.approx(ours, abs=1e-4)
-    started = {**given(method), "steps": 1, "check_every": 1}
-    started["settings"] = {**started["settings"], "lr": 0.0}
-    start = load_file(wsss_geo.train(tiny.tiles, out=tmp_path / "start", batch_size=2, **started).model)
     single, joint = load_file(one.model), load_file(two.model)
+    start = start_of(tiny.tiles, TrainJob(tiles=str(tiny.tiles), out=str(tmp_path), **given(method)))
     moved = sum(((single[n] - start[n]) ** 2).sum() for n in single) ** 0.5
     apart = sum(((single[n] - joint[n]) ** 2).sum() for n in single) ** 0.5
     assert moved > 0.01
@@ -64,26 +75,40 @@ def test_two_processes_train_as_one_with_the_joint_batch(tiny, tmp_path, method)
     assert {p.name for p in (tmp_path / "two").iterdir()} == {p.name for p in (tmp_path / "one").iterdir()}
 
 
-def test_torchrun_trains_alike(tiny, tmp_path):
-    """Started from outside both processes run the same command; one of them writes."""
+def by_torchrun(words):
+    """The launch file on one machine."""
+    return [(["sh", ROOT / "training/launch/torchrun.sh", *words[1:]], {"DEVICES": "2", "PYTHON": sys.executable})]
+
+
+def by_slurm(words):
+    """What srun does on one node: the same command twice, told apart by variables."""
+    job = {
+        "SLURM_JOB_NAME": "train", "SLURM_JOB_ID": "7", "SLURM_NODELIST": "localhost", "MASTER_ADDR": "localhost",
+        "SLURM_NNODES": "1", "SLURM_NODEID": "0", "SLURM_NTASKS": "2", "SLURM_NTASKS_PER_NODE": "2",
+    }  # fmt: skip
+    command = [sys.executable, "-m", "wsss_geo.cli", *words]
+    return [(command, {**job, "SLURM_PROCID": str(rank), "SLURM_LOCALID": str(rank)}) for rank in range(2)]
+
+
+@pytest.mark.parametrize("starter", [by_torchrun, by_slurm])
+def test_processes_started_from_outside_train_alike(tiny, tmp_path, starter):
+    """All run the same command; one of them writes."""
     words = [
         "train", tiny.tiles, "--method", "aerial", "--steps", 2, "--batch-size", 2, "--check-every", 2, "--seed", 3,
         "--backbone", TINY["backbone"], "--device", "cpu", "--precision", "float32", "--out", tmp_path / "run",
         *(w for n, v in TINY["backbone_args"].items() for w in ("--backbone-arg", f"{n}={v}")),
         "--set", "decoder_width=16", "--set", "dilation=1",
     ]  # fmt: skip
-    command = [
-        sys.executable,
-        "-m",
-        "torch.distributed.run",
-        "--standalone",
-        "--nproc-per-node",
-        "2",
-        "-m",
-        "wsss_geo.cli",
-    ]
-    done = subprocess.run([*command, *map(str, words)], capture_output=True, text=True, check=False, env=environment())
-    assert done.returncode == 0, done.stderr[-2000:]
+    common = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "MASTER_PORT": str(free_port())}
+    with contextlib.ExitStack() as stack:
+        started = []
+        for command, more in starter(words):
+            quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE}
+            started.append(subprocess.Popen([*map(str, command)], env={**common, **more}, **quiet))
+            stack.callback(started[-1].kill)
+        for process in started:
+            said = process.communicate(timeout=300)[1]
+            assert process.returncode == 0, said[-2000:]
     assert (tmp_path / "run" / "model.safetensors.json").is_file()
     alone = {**given("aerial"), "steps": 2, "settings": {"decoder_width": 16, "dilation": 1}}
     wsss_geo.train(tiny.tiles, out=tmp_path / "one", batch_size=4, **alone)
@@ -91,9 +116,10 @@ def test_torchrun_trains_alike(tiny, tmp_path):
         assert theirs == pytest.approx(ours, abs=1e-4)
 
 
-def environment():
-    root = os.path.dirname(os.path.dirname(wsss_geo.__file__))
-    return {**os.environ, "PYTHONPATH": root, "OMP_NUM_THREADS": "1"}
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
 
 
 def test_nobody_waits_for_a_process_that_cannot_join(tmp_path):

@@ -10,7 +10,7 @@ from affine import Affine
 
 from wsss_geo.classes import ClassScheme, write_classes
 from wsss_geo.errors import InputError, UsageError
-from wsss_geo.inference import vectorize
+from wsss_geo.inference import cam_labels, vectorize
 from wsss_geo.inference.mask_classes import read_mask_classes
 from wsss_geo.jobs import VectorizeJob
 from wsss_geo.progress import Progress
@@ -157,3 +157,49 @@ def test_what_does_not_fit(tmp_path):
     with pytest.raises(UsageError, match="kml"):
         run(mask=tmp_path / "cover.tif", out=tmp_path / "a.kml")
     assert {p.name for p in tmp_path.iterdir()} == {"cover.tif", "other.tif"}
+
+
+def soft_maps(kind):
+    """Activation maps [2, 12, 10] of two classes that meet half way, cold at the upper edge, unknown in a corner."""
+    right = np.linspace(0, 1, 10)[None, :].repeat(12, 0)
+    maps = np.stack([right, 1 - right])
+    maps[:, :3] *= 0.4
+    maps[:, 9:, :2] = 0
+    return np.rint(maps * 255).astype(np.uint8) if kind == "uint8" else maps.astype(kind)
+
+
+@pytest.mark.parametrize("kind", ["uint8", "float32"])
+def test_polygons_of_activation_maps(tmp_path, kind, monkeypatch):
+    monkeypatch.setattr(cam_labels, "_CELLS", 30)  # many bands
+    path = save(tmp_path / "cam.tif", soft_maps(kind), nodata=None)
+    with rasterio.open(path, "r+") as file:
+        file.descriptions = ("道路", "water")
+    write_classes(SCHEME, tmp_path / "classes.json")
+    result = run(mask=path, out=tmp_path / "cam.gpkg", from_cam=True, threshold=0.45, detail=4)
+    found = geopandas.read_file(tmp_path / "cam.gpkg", layer="cam")
+    assert set(found["class"]) == {"道路", "water"}
+    assert set(found["class_id"]) == {0, 2}
+    assert result.count == len(found) == 2
+    assert (found["conf"] > 0.45).all()
+    west, east = found.set_index("class").loc[["water", "道路"]].total_bounds[[0, 2]]
+    assert (west, east) == (500_000, 500_000 + 10 * 0.5)
+    road = found.loc[found["class"] == "道路"].total_bounds
+    assert road[0] == pytest.approx(500_000 + 5 * 0.5, abs=0.13)  # they meet in the middle, to a quarter of a cell
+    assert road[3] < 5_400_000 - 2 * 0.5  # the cold edge is left out
+    assert result.area_m2["Wald"] == 0
+    low = run(mask=path, out=tmp_path / "low.gpkg", from_cam=True, threshold=0.0, detail=1)
+    assert sum(low.area_m2.values()) == pytest.approx((120 - 6) * 0.25, rel=2e-3)
+
+
+def test_activation_maps_without_names(tmp_path):
+    path = save(tmp_path / "cam.tif", soft_maps("uint8"), nodata=None)
+    result = run(mask=path, out=tmp_path / "cam.parquet", from_cam=True)
+    assert set(result.area_m2) == {"band 1", "band 2"}
+    write_classes(SCHEME, tmp_path / "classes.json")
+    with pytest.raises(InputError, match="no class of the scheme"):
+        run(mask=path, out=tmp_path / "cam.gpkg", from_cam=True)
+    with pytest.raises(UsageError, match="confidence"):
+        run(mask=path, out=tmp_path / "cam.gpkg", from_cam=True, confidence=path)
+    save(tmp_path / "int.tif", soft_maps("uint8").astype(np.int32), nodata=None)
+    with pytest.raises(InputError, match="activation maps"):
+        run(mask=tmp_path / "int.tif", out=tmp_path / "int.gpkg", from_cam=True)

@@ -13,8 +13,10 @@ import numpy as np
 from rasterio.windows import Window
 
 from wsss_geo.classes import IGNORE, ClassScheme, read_classes
-from wsss_geo.errors import InputError
+from wsss_geo.errors import InputError, UsageError
 from wsss_geo.inference.areas import pixel_areas
+from wsss_geo.inference.cam_labels import cam_labels
+from wsss_geo.inference.labels import Labels
 from wsss_geo.inference.mask_classes import classes_of_values, read_mask_classes
 from wsss_geo.jobs import VectorizeJob, VectorizeResult
 from wsss_geo.outputs import check_output
@@ -22,71 +24,104 @@ from wsss_geo.progress import Progress
 from wsss_geo.raster.files import open_raster, reading
 from wsss_geo.raster.info import GeoGrid, RasterInfo, describe
 from wsss_geo.record import write_record
-from wsss_geo.vector.coverage import Band, polygonize_bands
+from wsss_geo.vector.coverage import Band, polygonize_stream
 from wsss_geo.vector.files import check_polygon_suffix, write_polygons
 
 _BAND_PIXELS = 1 << 24
 
 
 def run(job: VectorizeJob, report: Progress) -> VectorizeResult:
-    """Trace the regions of ``job.mask`` and write them to ``job.out``.
+    """Trace the regions of ``job.mask``, or those that its activation maps show, and write them to ``job.out``.
 
-    The mask is read in bands of rows; memory grows with the polygons. Raises InputError, UsageError,
+    The raster is read in bands of rows and polygons are written as soon as they are whole, so memory does not grow
+    with either; but simplified borders and Shapefiles need all polygons at once. Raises InputError, UsageError,
     EnvironmentFault.
     """
     check_polygon_suffix(job.out)
     out = check_output(job.out)
-    info = _checked_mask(job.mask)
-    if job.confidence is not None:
-        _check_confidence(job.confidence, info)
-    classes = read_classes(job.classes) if job.classes else read_mask_classes(job.mask)
-    if info.crs is None:
-        report.info(f"{job.mask}: {info.georeference}; polygons are in pixel or plain map units, areas in square units")
+    labels = _labels(job, report)
+    if labels.grid.crs is None:
+        where = describe(job.mask).georeference
+        report.info(f"{job.mask}: {where}; polygons are in pixel or plain map units, areas in square units")
     started = time.monotonic()
-    frame = trace_mask(job.mask, info, classes, report, job.confidence, job.min_area, job.simplify)
-    traced = time.monotonic()
-    if classes is None:
-        report.warn(f"{job.mask}: the values have no class names; give --classes to name them")
-        classes = classes_of_values(job.mask, {int(v) for v in frame["class_id"].unique()})
-    report.info(f"writing {len(frame)} polygons to {job.out}")
-    write_polygons(frame, out, classes, report.warn)
-    result = VectorizeResult(polygons=str(out), count=len(frame), area_m2=class_areas(frame, classes))
-    seconds = {"trace": traced - started, "write": time.monotonic() - traced}
+    tally = Tally(labels.classes)
+    frames = tally.watched(trace(labels, report, job.min_area, job.simplify))
+
+    def classes() -> ClassScheme | None:
+        if labels.classes is None:
+            report.warn(f"{job.mask}: the values have no class names; give --classes to name them")
+            return classes_of_values(job.mask, tally.values)
+        return labels.classes
+
+    write_polygons(frames, out, classes, report.warn)
+    report.info(f"{tally.count} polygons in {out}")
+    result = VectorizeResult(polygons=str(out), count=tally.count, area_m2=tally.areas)
     inputs = [p for p in (job.mask, job.confidence, job.classes) if p]
-    write_record(f"{out}.json", job, result, inputs, seconds)
+    write_record(f"{out}.json", job, result, inputs, {"all": time.monotonic() - started})
     return result
 
 
-def trace_mask(
-    mask: str,
-    info: RasterInfo,
-    classes: ClassScheme | None,
-    report: Progress,
-    confidence: str | None = None,
-    min_area: float = 0.0,
-    simplify: float = 0.0,
-    source: str | None = None,
-    model: str = "",
-) -> geopandas.GeoDataFrame:
-    """Polygonize the mask raster ``mask`` (band 1), described by ``info``, without holding it in memory.
+def trace(
+    labels: Labels, report: Progress, min_area: float = 0.0, simplify: float = 0.0
+) -> Iterator[geopandas.GeoDataFrame]:
+    """Yield the polygons of ``labels`` as soon as they are whole, at least one frame.
 
-    ``confidence`` is a raster on the same grid; ``min_area`` is in square metres (pixels without CRS), ``simplify`` in
-    pixels; ``source`` fills the column of that name and is the name of the mask unless given.
+    ``min_area`` is in square metres (pixels without CRS), ``simplify`` in pixels.
     """
-    min_area_px = min_area_pixels(info.grid, min_area)
-    nodata = IGNORE if info.dtypes[0] == "uint8" else -1
+    min_area_px = min_area_pixels(labels.grid, min_area)
     passes = 0
 
     def bands() -> Iterator[Band]:
         nonlocal passes
         passes += 1
-        stage = "tracing" if passes == 2 or min_area_px <= 1 else "regions"
+        return labels.bands("tracing" if passes == 2 or min_area_px <= 1 else "regions")
+
+    return polygonize_stream(
+        bands, labels.grid.width, labels.grid.transform, labels.grid.crs, labels.classes, labels.nodata,
+        min_area_px=min_area_px, simplify_px=simplify, source=labels.source, model=labels.model,
+    )  # fmt: skip
+
+
+def mask_labels(
+    mask: str, report: Progress, confidence: str | None = None, classes: ClassScheme | None = None, **texts: str
+) -> Labels:
+    """Return band 1 of the mask raster ``mask`` with, of the same grid, its confidence. Raises InputError."""
+    info = _checked_mask(mask)
+    if confidence is not None:
+        _check_confidence(confidence, info)
+    nodata = IGNORE if info.dtypes[0] == "uint8" else -1
+
+    def bands(stage: str) -> Iterator[Band]:
         return _bands(mask, info, confidence, nodata, report, stage)
 
-    return polygonize_bands(
-        bands, info.width, info.transform, info.crs, classes, nodata, min_area_px=min_area_px, simplify_px=simplify,
-        source=Path(mask).name if source is None else source, model=model,
-    )  # fmt: skip
+    return Labels(info.grid, classes, nodata, bands, **{"source": Path(mask).name, **texts})
+
+
+def _labels(job: VectorizeJob, report: Progress) -> Labels:
+    classes = read_classes(job.classes) if job.classes else None
+    if job.from_cam:
+        if job.confidence is not None:
+            raise UsageError("vectorize: --confidence and --from-cam do not go together", "leave one of them out")
+        return cam_labels(job.mask, report, job.threshold, job.detail, classes)
+    return mask_labels(job.mask, report, job.confidence, classes or read_mask_classes(_checked_mask(job.mask).path))
+
+
+class Tally:
+    """Counts the polygons that pass: how many, their ``values``, and the area of each class (0 where none occurs)."""
+
+    def __init__(self, classes: ClassScheme | None) -> None:
+        self.count = 0
+        self.values: set[int] = set()
+        self.areas = dict.fromkeys(() if classes is None else classes.names, 0.0)
+
+    def watched(self, frames: Iterator[geopandas.GeoDataFrame]) -> Iterator[geopandas.GeoDataFrame]:
+        """Yield the ``frames``."""
+        for frame in frames:
+            self.count += len(frame)
+            self.values |= {int(v) for v in frame["class_id"].unique()}
+            for name, area in frame.groupby("class")["area_m2"].sum().items():
+                self.areas[str(name)] = self.areas.get(str(name), 0.0) + float(area)
+            yield frame
 
 
 def min_area_pixels(grid: GeoGrid, min_area: float) -> int:
@@ -95,13 +130,6 @@ def min_area_pixels(grid: GeoGrid, min_area: float) -> int:
         return 0
     middle = grid.height // 2
     return math.ceil(min_area / float(pixel_areas(grid, middle, middle + 1)[0]) - 1e-9)
-
-
-def class_areas(frame: geopandas.GeoDataFrame, classes: ClassScheme | None) -> dict[str, float]:
-    """Return the area of each class; classes of the scheme that do not occur have 0."""
-    sums = frame.groupby("class")["area_m2"].sum().to_dict() if len(frame) else {}
-    names = [] if classes is None else classes.names
-    return dict.fromkeys(names, 0.0) | {str(name): float(area) for name, area in sums.items()}
 
 
 def _bands(
