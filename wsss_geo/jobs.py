@@ -105,7 +105,7 @@ class TrainJob(Job):
     settings: Mapping[str, Any] = setting({}, "mapping", "Settings of the method, name=value")
     precision: str = setting("auto", "choice", "Arithmetic", choices=("auto", "float32", "bfloat16"), advanced=True)
     device: str = setting("auto", "choice", "Where to compute", choices=DEVICES)
-    devices: int = setting(1, "int", "Processes for data-parallel training, each with a batch of its own", low=1, advanced=True)
+    devices: int = setting(1, "int", "Processes for data-parallel training; each has its batch", low=1, advanced=True)
     workers: int = setting(0, "int", "Processes that load tiles", low=0, advanced=True)
     check_every: int = setting(500, "int", "Steps between validation, previews and checkpoints", low=1, advanced=True)
     compile: bool = setting(False, "flag", "Compile the network with torch.compile", advanced=True)
