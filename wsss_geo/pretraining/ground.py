@@ -192,6 +192,11 @@ def gather(
                 report.warn(f"{path}: has no georeference, read at its own resolution and not at {gsd:g} m")
             names = names or reader.band_names
             regions.append(Region(reader, Window(0, 0, reader.height, reader.width)))
+    small = sum(min(r.part.height, r.part.width) < side for r in regions)
+    if small:
+        report.info(
+            f"{small} of {len(regions)} images or tiles are smaller than the window of {side} px: enlarged to it"
+        )
     return Ground(regions, side), names
 
 
