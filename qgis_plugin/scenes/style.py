@@ -13,7 +13,7 @@ def style_scenes(layer: QgsVectorLayer) -> None:
     """Draw untagged scenes as thin outlines, tagged ones with a tint."""
     rules = (
         (tr("Untagged"), '"tags" IS NULL', {"style": "no", "outline_color": "255,255,255,110"}),
-        (tr("Tagged"), "\"tags\" <> ''", {"color": "0,200,120,60", "outline_color": "0,120,70,255"}),
+        (tr("Tagged"), "\"tags\" <> ''", {"color": "0,200,120,40", "outline_color": "0,120,70,255"}),
         (tr("None of the classes"), "\"tags\" = ''", {"color": "90,90,90,90", "outline_color": "60,60,60,255"}),
     )
     root = QgsRuleBasedRenderer.Rule(None)
