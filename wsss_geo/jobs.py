@@ -21,6 +21,7 @@ DATASETS = (
     "coco2014", "deepglobe", "dlrsd", "eurosat", "isaid", "loveda", "potsdam", "ucmerced", "vaihingen", "voc2012",
 )  # fmt: skip
 PROTOCOLS = ("official", "clutter", "ctfa")
+ON_TOP = ("first", "last")
 REFINEMENTS = ("none", "par", "crf")
 
 
@@ -66,7 +67,7 @@ class TileJob(Job):
     seed: int = setting(0, "int", "Seed of the split", low=0, advanced=True)
 
     def check(self) -> None:
-        """Shares must leave something to train on."""
+        """Shares must leave something to train on; a data set comes with what is its own."""
         if self.val + self.test >= 1:
             raise UsageError(f"tile.val + tile.test = {self.val + self.test:g} leave nothing to train on", "lower one")
         if self.dataset is None:
@@ -118,9 +119,13 @@ class PredictJob(Job):
 
     command: ClassVar[str] = "predict"
 
-    rasters: Tuple[str, ...] = setting(REQUIRED, "paths", "Rasters, or folders of rasters", positional=True)
+    rasters: Tuple[str, ...] = setting(REQUIRED, "paths", "Rasters, folders of rasters, or STAC items", positional=True)
     model: str = setting(REQUIRED, "path", "Model file (.safetensors)")
     out: str = setting(REQUIRED, "path", "Mask to write (.tif)")
+    mosaic: Optional[str] = setting(
+        None, "choice", "Join the rasters into one, the first or the last on top where they overlap", choices=ON_TOP
+    )
+    asset: Optional[str] = setting(None, "text", "Asset to take of STAC items that have several", advanced=True)
     polygons: Optional[str] = setting(None, "path", "Polygons to write (.shp .gpkg .parquet .fgb .geojson)")
     confidence: Optional[str] = setting(None, "path", "Confidence raster to write (.tif)")
     cam: Optional[str] = setting(None, "path", "Class activation maps to write (.tif), one band a class")
@@ -203,16 +208,25 @@ class EvaluateJob(Job):
 
 @dataclass(frozen=True)
 class VectorizeJob(Job):
-    """Turn a mask raster into polygons."""
+    """Turn a mask raster, or class activation maps, into polygons."""
 
     command: ClassVar[str] = "vectorize"
 
-    mask: str = setting(REQUIRED, "path", "Mask raster", positional=True)
+    mask: str = setting(REQUIRED, "path", "Mask raster: any raster of class ids", positional=True)
     out: str = setting(REQUIRED, "path", "Polygons to write (.shp .gpkg .parquet .fgb .geojson)")
     classes: Optional[str] = setting(None, "path", "classes.json; without it the names in the mask")
     confidence: Optional[str] = setting(None, "path", "Confidence raster on the same grid")
     min_area: float = setting(0.0, "float", "Smallest polygon in square metres (pixels without CRS)", low=0.0)
     simplify: float = setting(0.0, "float", "Simplification tolerance in pixels", low=0.0)
+    from_cam: bool = setting(
+        False, "flag", "The raster holds activation maps (predict --cam): take the warmest class", advanced=True
+    )
+    threshold: float = setting(
+        0.5, "float", "Least activation of a class, with --from-cam", low=0.0, high=1.0, advanced=True
+    )
+    detail: int = setting(
+        4, "int", "Pixels along a cell of activation maps that borders are drawn with", low=1, high=64, advanced=True
+    )
 
 
 @dataclass(frozen=True)
@@ -326,7 +340,10 @@ class TrainResult(Result):
 
 @dataclass(frozen=True)
 class PredictResult(Result):
-    """``area_m2``: geodesic area per class (square pixels without CRS); ``share``: part of the valid pixels."""
+    """``area_m2``: geodesic area per class (square pixels without CRS); ``share``: part of the valid pixels.
+
+    Of several rasters: the sums; ``parts`` has the result of each.
+    """
 
     mask: str
     width: int
@@ -340,6 +357,7 @@ class PredictResult(Result):
     polygon_count: Optional[int] = None
     confidence: Optional[str] = None
     cam: Optional[str] = None
+    parts: Tuple["PredictResult", ...] = ()
 
 
 @dataclass(frozen=True)

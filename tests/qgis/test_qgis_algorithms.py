@@ -146,6 +146,17 @@ def test_tags_from_two_places_are_refused(refusal, raster, tmp_path):
     assert refusal("tile", {**both, "TAG_FILE": None, "FIELD": "class"}) is None
 
 
+def test_scales_are_read_as_numbers(provider, package):
+    from qgis.core import QgsProcessingContext, QgsProcessingException
+
+    settings, jobs = package("algorithms.settings"), package("algorithms.segment").PredictJob
+    fields = [f for f in dataclasses.fields(jobs) if f.name == "scales"]
+    segment, context = provider.algorithm("segment"), QgsProcessingContext()
+    assert settings.setting_values(segment, fields, {"SCALES": "0.75; 1,1.25"}, context) == {"scales": [0.75, 1, 1.25]}
+    with pytest.raises(QgsProcessingException, match="list of numbers"):
+        settings.setting_values(segment, fields, {"SCALES": "half"}, context)
+
+
 def test_mappings_are_read_as_names_and_values(provider, package):
     from qgis.core import QgsProcessingContext, QgsProcessingException
 

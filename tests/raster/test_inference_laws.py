@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from dataclasses import dataclass
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -12,11 +13,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from wsss_geo.errors import ModelError
+from wsss_geo.inference import layout as layout_module
+from wsss_geo.inference import refine as refine_module
 from wsss_geo.inference.batches import cut_batches
 from wsss_geo.inference.layout import plan
 from wsss_geo.inference.predictor import Predictor
+from wsss_geo.inference.refine import Refinement, halo_pixels
 from wsss_geo.inference.stream import Decoding, stream
 from wsss_geo.inference.strips import StripPlan, read_strips
+from wsss_geo.inference.views import View, list_views
+from wsss_geo.jobs import REFINEMENTS
+from wsss_geo.nn.network import Network
 from wsss_geo.raster.normalisation import Normalisation
 from wsss_geo.raster.reader import Tile
 
@@ -60,25 +67,32 @@ class MeanModel:
         return maps, maps[:, 1:] if with_cam else None
 
 
-def run(model, pixels, valid, *, window, overlap=0.25, batch=3, threads=2, target=None, flips=False, **options):
+def run(model, pixels, valid, *, window, overlap=0.25, batch=3, threads=2, target=None, views=None, **options):
     """Predict the raster ``pixels`` and return mask, confidence, cam and the number of windows."""
     height, width = pixels.shape[1:]
     target = target or (height, width)
-    layout = plan((height, width), target, model.patch, window, overlap, batch)
+    method = options.pop("refine", "none")
+    layout = plan((height, width), target, model.patch, window, overlap, batch, halo=halo_pixels(method))
     reader = ArrayReader(pixels, valid, [])
     strips = StripPlan(height, width, options.pop("block", 7), 5, pixels.shape[0])
     bands = pixels.shape[0]
     normalisation = Normalisation((0.0,) * bands, (255.0,) * bands, (0.5,) * bands, (1.0,) * bands)
     cam = options.pop("cam", False)
-    predictor = Predictor(model, normalisation, with_cam=cam, flips=flips)
+    predictor = Predictor(model, normalisation, with_cam=cam, views=views or list_views())
     classes = options.pop("classes", bands)
+    refinement = None
+    if method != "none":
+        refinement = Refinement(method, layout, ArrayReader(pixels, valid, []).read, predictor.image01)
     done, windows = [], []
-    with contextlib.closing(read_strips(reader, strips, 0, threads)) as source:
+    bands = options.setdefault("bands", range(len(layout.bands)))
+    groups = layout.groups_of(bands)
+    first_row = layout.group_starts(groups[0])[0] * layout.patch
+    with contextlib.closing(read_strips(reader, strips, first_row, threads)) as source:
         stream(
-            cut_batches(layout, source, 0, batch),
+            cut_batches(layout, source, groups, batch),
             predictor,
             layout,
-            Decoding(IDS[:classes], options.pop("threshold", 0.0), options.pop("confidence", True)),
+            Decoding(IDS[:classes], options.pop("threshold", 0.0), options.pop("confidence", True), refinement),
             done.append,
             channels=classes + (classes - 1 if cam else 0),
             passed=lambda p: windows.append(p.windows),
@@ -88,7 +102,8 @@ def run(model, pixels, valid, *, window, overlap=0.25, batch=3, threads=2, targe
     confidence = None if done[0].pixels.confidence is None else np.concatenate([d.pixels.confidence for d in done])
     maps = np.concatenate([d.cam for d in done]) if cam else None
     counts = np.concatenate([d.pixels.counts for d in done])
-    assert mask.shape == target
+    whole = bands == range(len(layout.bands))
+    assert mask.shape == target if whole else mask.shape[1] == target[1]
     np.testing.assert_array_equal(counts.sum(0), [(mask == i).sum() for i in IDS[:classes]])
     return mask, confidence, maps, sum(windows), reader
 
@@ -105,22 +120,43 @@ def rasters(draw, most=90):
 grids = st.tuples(st.sampled_from([1, 3, 4, 8]), st.integers(1, 6), st.sampled_from([0.0, 0.25, 0.5, 0.8]))
 
 
+@contextlib.contextmanager
+def cut_into(band_rows, columns=512):
+    """Bands of so many mask rows, and tiles of so many columns of cells where bands are refined."""
+    with (
+        mock.patch.object(layout_module, "BAND_ROWS", band_rows),
+        mock.patch.object(refine_module, "_COLUMNS", columns),
+    ):
+        yield
+
+
+view_sets = st.builds(
+    list_views, st.sampled_from([None, (1.0,), (0.5, 1.0), (1.0, 1.3, 2.0)]), st.booleans(), st.booleans()
+)
+
+
 @settings(max_examples=60, deadline=None)
-@given(rasters(), grids, st.integers(1, 5), st.booleans())
-def test_constant_model_is_constant_on_every_valid_pixel(raster, grid, batch, flips):
+@given(rasters(), grids, st.integers(1, 5), view_sets, st.sampled_from([1, 7, 64, 512]), st.sampled_from(REFINEMENTS))
+def test_constant_model_is_constant_on_every_valid_pixel(raster, grid, batch, views, band_rows, refine):
     (pixels, valid), (patch, tokens, overlap) = raster, grid
     probabilities = [0.1, 0.2, 0.63, 0.07]
-    mask, confidence, *_ = run(
-        ConstantModel(patch, probabilities),
-        pixels,
-        valid,
-        window=patch * tokens,
-        overlap=overlap,
-        batch=batch,
-        flips=flips,
-    )
+    if refine != "none":
+        pixels, valid = pixels[:, :40, :40], valid[:40, :40]
+        band_rows = max(band_rows, 20)
+    with cut_into(band_rows, 16):
+        mask, confidence, *_ = run(
+            ConstantModel(patch, probabilities),
+            pixels,
+            valid,
+            window=patch * tokens,
+            overlap=overlap,
+            batch=batch,
+            views=views,
+            refine=refine,
+        )
     assert (mask[valid] == IDS[2]).all()
-    assert (confidence[valid] == round(0.63 * 255)).all()
+    if refine != "crf":  # which sharpens what all agree on
+        assert (confidence[valid] == round(0.63 * 255)).all()
     assert (mask[~valid] == 255).all()
     assert (confidence[~valid] == 0).all()
 
@@ -247,7 +283,56 @@ def test_activation_maps_keep_the_token_grid():
     assert (cam[0] == 0).all()
 
 
-def test_flips_are_averaged_in_place():
+@pytest.mark.parametrize(
+    ("flips", "rotations", "count"), [(False, False, 1), (True, False, 4), (False, True, 4), (True, True, 8)]
+)
+def test_views_are_symmetries_of_the_square(flips, rotations, count):
+    views = list_views(None, flips, rotations)
+    corner = torch.arange(9.0).view(1, 1, 3, 3)
+    seen = {tuple(view.of(corner, 1).flatten().tolist()) for view in views}
+    assert len(views) == len(seen) == count
+    for view in views:
+        torch.testing.assert_close(view.undone(view.of(corner, 1), 3), corner, rtol=0, atol=0)
+
+
+def test_scaled_views_keep_to_what_the_network_takes():
+    image = torch.rand(1, 3, 64, 64)
+    assert [View(s).of(image, 16).shape[-1] for s in (0.1, 0.5, 0.75, 1, 1.25, 2)] == [16, 32, 48, 64, 80, 128]
+    assert len(list_views((1, 0.5, 1), flips=True)) == 8  # a scale given twice counts once
+
+
+@settings(max_examples=25, deadline=None)
+@given(rasters(60), st.sampled_from([3, 8]), st.booleans(), st.booleans())
+def test_what_is_seen_turned_or_mirrored_comes_back_to_its_place(raster, patch, flips, rotations):
+    """Each token says what it shows, so every view must say the same of the same place."""
+    pixels, valid = raster
+    plain, turned = (
+        run(MeanModel(patch), pixels, valid, window=patch * 4, views=v, cam=True)
+        for v in ((View(),), list_views(None, flips, rotations))
+    )
+    assert np.abs(plain[1].astype(int) - turned[1]).max() <= 1  # sums of floats in another order
+    assert np.abs(plain[2].astype(int) - turned[2]).max() <= 1
+    assert (plain[0] != turned[0]).mean() <= 0.002
+
+
+@pytest.mark.parametrize("scales", [(0.5,), (0.75, 1.0, 1.25), (2.0,), (1.6, 0.6)])
+def test_what_is_seen_at_another_scale_comes_back_to_its_place(scales):
+    """As on the ground: the model says how far right and down a token is."""
+    height, width = 192, 256
+    rows, cols = np.mgrid[:height, :width]
+    right, down = (cols + 0.5) / width, (rows + 0.5) / height
+    pixels = (np.stack([right, down, 0 * right, 0 * right]) * 255).astype(np.float32)
+    views = list_views(scales, rotations=True)
+    mask, confidence, *_ = run(MeanModel(8), pixels, np.ones((height, width), bool), window=64, views=views)
+    inside = (slice(16, -16), slice(16, -16))
+    edge = np.abs(right - down) > 0.12
+    # where a window ends, the coarser grid repeats its last token: up to half a step of it
+    assert np.abs(confidence / 255 - np.maximum(right, down))[inside][edge[inside]].max() < 0.02
+    clear = np.abs(right - down) > 0.03
+    np.testing.assert_array_equal(mask[inside][clear[inside]], np.where(right > down, *IDS[:2])[inside][clear[inside]])
+
+
+def test_views_that_disagree_are_averaged():
     class LeftModel(MeanModel):
         """Bright where the window's left half is, whatever it shows."""
 
@@ -257,8 +342,115 @@ def test_flips_are_averaged_in_place():
             return maps, None
 
     pixels, valid = np.zeros((4, 32, 32), np.uint8), np.ones((32, 32), bool)
-    _, confidence, *_ = run(LeftModel(8), pixels, valid, window=32, flips=True)
-    assert (confidence == 128).all()
+    for views in (list_views(None, flips=True), list_views(None, rotations=True), list_views((1, 2), True, True)):
+        _, confidence, *_ = run(LeftModel(8), pixels, valid, window=32, views=views)
+        assert (confidence == 128).all()
+
+
+def picture(height, width, seed=0):
+    """Four soft fields, uint8 [4, H, W]."""
+    coarse = torch.from_numpy(np.random.default_rng(seed).random((1, 4, height // 24 + 2, width // 24 + 2), np.float32))
+    smooth = torch.nn.functional.interpolate(coarse, size=(height, width), mode="bicubic")
+    return (smooth[0].clamp(0, 1) * 255).to(torch.uint8).numpy()
+
+
+@pytest.mark.parametrize("method", ["par", "crf"])
+@pytest.mark.parametrize("hole", [False, True])
+def test_refinement_knows_no_borders_of_bands_and_tiles(method, hole):
+    pixels, valid = picture(171, 203), np.ones((171, 203), bool)
+    if hole:
+        valid[60:90, 40:130] = False
+    results = []
+    for band_rows, columns in ((512, 512), (64, 512), (32, 24)):
+        with cut_into(band_rows, columns):
+            results.append(run(MeanModel(8), pixels, valid, window=64, refine=method, cam=True))
+    for other in results[1:]:
+        assert (other[0] != results[0][0]).sum() <= 1  # floats in other vector lanes may differ in the last bit
+        assert np.abs(other[1].astype(int) - results[0][1]).max() <= 1
+        np.testing.assert_array_equal(other[2], results[0][2])
+
+
+@pytest.mark.parametrize("method", ["par", "crf"])
+def test_refinement_moves_borders_to_those_of_the_image(method):
+    rng = np.random.default_rng(0)
+    truth = np.zeros((90, 111), int)
+    truth[:, 43:] = 1
+    truth[37:, 61:] = 2
+    pixels = np.zeros((4, 90, 111))
+    np.put_along_axis(pixels, truth[None], 200, axis=0)
+    pixels = np.clip(pixels + 30 + rng.normal(0, 8, pixels.shape), 0, 255).astype(np.uint8)
+    valid = np.ones(truth.shape, bool)
+    wrong = {
+        refine: (run(MeanModel(16), pixels, valid, window=96, refine=refine)[0] != IDS[truth]).sum()
+        for refine in ("none", method)
+    }
+    assert wrong[method] < 0.7 * wrong["none"]
+
+
+class Attending(torch.nn.Module):
+    """A small vision transformer with random weights: what it says of a token depends on the whole window."""
+
+    def __init__(self):
+        super().__init__()
+        torch.manual_seed(0)
+        self.network = Network(
+            "vit_tiny_patch16_224", classes=4, taggable=4, mean=(0.5,) * 4, std=(0.3,) * 4, image_size=48,
+            decoder_width=16, backbone_args={"patch_size": 8, "depth": 2, "embed_dim": 32, "num_heads": 2},
+        ).eval()  # fmt: skip
+        for head in (self.network.decoder, self.network.classifier):
+            for weight in head.parameters():
+                torch.nn.init.normal_(weight, std=0.3)
+        self.patch = self.network.patch
+
+    def predict(self, image01, scores="decoder", with_cam=False):
+        maps, cam = self.network.predict(image01, scores, with_cam)
+        return maps, cam[:, 1:] if with_cam else None
+
+
+@pytest.fixture(scope="module")
+def attending():
+    return Attending()
+
+
+@settings(max_examples=12, deadline=None)
+@given(
+    rasters(100), st.data(), st.sampled_from(REFINEMENTS), st.sampled_from([(View(),), list_views((1.0, 1.5), True)])
+)
+def test_bands_are_the_same_whichever_run_computes_them(attending, raster, data, refine, views):
+    pixels, valid = raster
+    with cut_into(32):
+        options = {"window": 48, "batch": 2, "refine": refine, "views": views, "cam": True}
+        whole = run(attending, pixels, valid, **options)
+        count = -(-pixels.shape[1] // 32)
+        first = data.draw(st.integers(0, count - 1))
+        last = data.draw(st.integers(first + 1, count))
+        part = run(attending, pixels, valid, bands=range(first, last), **options)
+    for one, two in zip(part[:2], whole[:2], strict=True):
+        np.testing.assert_array_equal(one, two[32 * first : 32 * last])
+    np.testing.assert_array_equal(part[2], whole[2][4 * first : 4 * first + len(part[2])])
+
+
+def seam_ratio(model, overlap):
+    """How much more often classes change where windows begin or end than at other borders of tokens."""
+    at_seams, elsewhere = [], []
+    for seed in range(3):
+        pixels = picture(560, 560, seed)
+        mask, *_ = run(model, pixels, np.ones((560, 560), bool), window=96, overlap=overlap, batch=8, confidence=False)
+        rows = plan((560, 560), (560, 560), 8, 96, overlap, 8).rows
+        seams = {8 * t for start in rows.starts for t in (start, start + rows.size)}
+        for labels in (mask, mask.T):
+            changes = (labels[1:] != labels[:-1]).mean(axis=1)
+            for row in range(8, 560, 8):
+                (at_seams if row in seams else elsewhere).append(changes[row - 1])
+    assert np.mean(elsewhere) > 0.003
+    return np.mean(at_seams) / np.mean(elsewhere)
+
+
+def test_windows_leave_no_seams(attending):
+    """A network that sees its whole window says other things in the next one; blending must not let that show."""
+    blended = seam_ratio(attending, 0.25)
+    assert blended < 1.25
+    assert blended < seam_ratio(attending, 0.0)
 
 
 def test_model_that_is_not_one_is_refused():

@@ -144,8 +144,8 @@ def test_what_is_no_stac_item_is_said(tmp_path, content, message):
 def write(path, pixels, transform=GRID, crs="EPSG:32632", mask=None, **options):
     profile = {"driver": "GTiff", "height": pixels.shape[1], "width": pixels.shape[2], "count": len(pixels)}
     with rasterio.Env(GDAL_TIFF_INTERNAL_MASK=True), rasterio.open(
-        path, "w", **profile, dtype=pixels.dtype, transform=transform, crs=crs, tiled=True, blockxsize=16, blockysize=16,
-        **options,
+        path, "w", **profile, dtype=pixels.dtype, transform=transform, crs=crs, tiled=True, blockxsize=16,
+        blockysize=16, **options,
     ) as file:  # fmt: skip
         file.write(pixels)
         if mask is not None:

@@ -15,7 +15,9 @@ from rasterio.features import rasterize
 from scipy.ndimage import binary_dilation
 
 from wsss_geo.errors import InputError, UsageError
-from wsss_geo.raster.reader import GeoGrid
+from wsss_geo.inference.layout import Layout
+from wsss_geo.raster.grid import Window
+from wsss_geo.raster.reader import GeoGrid, RasterReader, Tile
 
 
 class AreaOfInterest:
@@ -47,6 +49,28 @@ class AreaOfInterest:
         if not len(near):
             return np.zeros(shape, np.bool_)
         return rasterize(near, out_shape=shape, transform=transform, all_touched=all_touched, dtype="uint8") > 0
+
+
+class AreaReader:
+    """Reads what windows over the area need and says of all else that it has no data, without reading it."""
+
+    def __init__(self, reader: RasterReader, area: AreaOfInterest, layout: Layout) -> None:
+        self._reader, self._area, self._layout = reader, area, layout
+
+    def read(self, window: Window) -> Tile:
+        """Return the pixels of ``window``, which lies inside the raster."""
+        if self._needed(window):
+            return self._reader.read(window)
+        shape = window.height, window.width
+        return Tile(np.zeros((self._reader.count, *shape), self._reader.dtype), np.zeros(shape, np.bool_))
+
+    def _needed(self, window: Window) -> bool:
+        """Whether a wanted token lies as near as a window of the network is long."""
+        patch, size = self._layout.patch, self._layout.rows.size
+        top, left = max(window.row_off // patch - size, 0), max(window.col_off // patch - size, 0)
+        bottom = min(-(-window.row_end // patch) + size, self._layout.rows.tokens)
+        right = min(-(-window.col_end // patch) + size, self._layout.cols.tokens)
+        return bool(self._area.tokens(top, bottom)[:, left:right].any())
 
 
 def read_area(text: str, grid: GeoGrid) -> NDArray[Any]:

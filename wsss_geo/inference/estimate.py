@@ -18,6 +18,9 @@ _MASK, _CONFIDENCE, _CAM = 0.15, 0.7, 0.7
 #: Seconds that a pixel takes beside the network on one core: decoding, cutting, blending, interpolating, writing.
 _PIPELINE = 150e-9
 
+#: What refining a tile of a band holds: weights of its neighbours a cell, and several copies of its maps.
+_REFINEMENT = 128 << 20
+
 #: A band lies in the work folder, in the temporary file of the writer and in the finished file at once.
 _COPIES = 3
 
@@ -49,7 +52,7 @@ def estimate(
     windows = batch * layout.window**2 * (4 * (strips.pixel_bytes + 1) + 3 * 4 * strips.pixel_bytes)
     tokens = (group * (channels + 1) * 8 + (2 * group + BAND_ROWS) * channels * 2) * cols.tokens
     bands = 4 * min(BAND_ROWS, rows.targets) * cols.targets * (2 + confidence)
-    stream = held * strips.bytes + windows + tokens + bands + limits.cache
+    stream = held * strips.bytes + windows + tokens + bands + limits.cache + (_REFINEMENT if layout.halo else 0)
     memory = PROGRAM + cost.weights + batch * cost.bytes + stream
     seconds = len(rows.starts) * len(cols.starts) * cost.seconds + rows.targets * cols.targets * _PIPELINE
     pixels = rows.targets * cols.targets * (_MASK + _CONFIDENCE * confidence)

@@ -188,6 +188,4 @@ def plan(
     stride = max(1, size - round(size * overlap))
     rows, cols = (Axis(n, t, patch, size, stride) for n, t in zip(shape, target_shape, strict=True))
     # Narrow rasters: enough rows of windows in a group that the last batch, which may be partial, weighs little.
-    return Layout(
-        rows, cols, max(1, -(-4 * batch // len(cols.starts)) if len(cols.starts) < 2 * batch else 1), halo
-    )
+    return Layout(rows, cols, max(1, -(-4 * batch // len(cols.starts)) if len(cols.starts) < 2 * batch else 1), halo)

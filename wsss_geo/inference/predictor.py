@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -12,9 +13,10 @@ from torch import Tensor
 from wsss_geo.errors import EnvironmentFault, ModelError
 from wsss_geo.inference.accumulator import SCALE
 from wsss_geo.inference.batches import Batch
+from wsss_geo.inference.views import View, list_views
+from wsss_geo.jobs import PredictJob
+from wsss_geo.nn.model_file import LoadedModel
 from wsss_geo.raster.normalisation import Normalisation
-
-_FLIPS: tuple[tuple[int, ...], ...] = ((), (3,), (2,), (2, 3))
 
 
 class TokenModel(Protocol):
@@ -38,13 +40,13 @@ class Predictor:
         device: str | torch.device = "cpu",
         scores: str = "decoder",
         with_cam: bool = False,
-        flips: bool = False,
+        views: Sequence[View] = (View(),),
         name: str = "model",
     ) -> None:
         self._model = model
         self._device = torch.device(device)
         self._scores, self._with_cam = scores, with_cam
-        self._flips = _FLIPS if flips else _FLIPS[:1]
+        self._views = tuple(views)
         self._name = name
         low = torch.tensor(normalisation.low, dtype=torch.float32)
         span = (torch.tensor(normalisation.high, dtype=torch.float32) - low).clamp(min=1e-12)
@@ -80,16 +82,22 @@ class Predictor:
 
     @torch.inference_mode()
     def _run(self, pixels: NDArray[Any], valid: NDArray[np.bool_] | None) -> NDArray[np.uint16]:
-        image = self._image(pixels, valid)
-        total = self._maps(image)
-        for flip in self._flips[1:]:
-            total += self._maps(image.flip(flip)).flip(flip)
-        count = len(self._flips)
+        image = self.image01(pixels, valid)
+        tokens = image.shape[2] // self._model.patch
+        total = self._seen(self._views[0], image, tokens)
+        for view in self._views[1:]:
+            total += self._seen(view, image, tokens)
+        count = len(self._views)
         mean = (total + count // 2).div(count, rounding_mode="floor") if count > 1 else total
         return mean.permute(0, 2, 3, 1).cpu().numpy().astype(np.uint16)
 
+    def _seen(self, view: View, image: Tensor, tokens: int) -> Tensor:
+        """Return the maps of one view of a batch on the windows' own grid, int32 [B, C + K, n, n] in 0..SCALE."""
+        maps = self._maps(view.of(image, getattr(self._model, "multiple", self._model.patch)))
+        return (view.undone(maps, tokens).clamp(0, 1) * SCALE).round().to(torch.int32)
+
     def _maps(self, image: Tensor) -> Tensor:
-        """Return all maps of one batch as int32 [B, C + K, n, n] in 0..SCALE."""
+        """Return all maps of one batch as float32 [B, C + K, n, n]."""
         with torch.autocast(self._device.type, torch.bfloat16, enabled=self._device.type == "cuda"):
             probabilities, cam = self._model.predict(image, scores=self._scores, with_cam=self._with_cam)
         maps = probabilities.float() if cam is None else torch.cat([probabilities.float(), cam.float()], dim=1)
@@ -100,10 +108,10 @@ class Predictor:
             )
         if not bool(torch.isfinite(maps).all()):
             raise ModelError(self._name, "gives scores that are not numbers", "its weights are damaged, train again")
-        return (maps.clamp(0, 1) * SCALE).round().to(torch.int32)
+        return maps
 
-    def _image(self, pixels: NDArray[Any], valid: NDArray[np.bool_] | None) -> Tensor:
-        """Stretch to 0..1 as in training; pixels without data become the mean of the training data."""
+    def image01(self, pixels: NDArray[Any], valid: NDArray[np.bool_] | None) -> Tensor:
+        """Stretch pixels [B, C, h, w] to 0..1 as in training; those not ``valid`` [B, h, w] become its mean."""
         if pixels.dtype not in (np.uint8, np.int16, np.float32):
             pixels = pixels.astype(np.float32)
         image = torch.from_numpy(pixels).to(self._device)
@@ -114,3 +122,9 @@ class Predictor:
         if valid is not None:
             image = torch.where(torch.from_numpy(valid).to(self._device)[:, None], image, self._mean)
         return image
+
+
+def build_predictor(model: LoadedModel, device: torch.device, job: PredictJob) -> Predictor:
+    """Return the predictor that ``job`` asks for."""
+    views = list_views(job.scales, job.flips, job.rotations)
+    return Predictor(model.network, model.card.normalisation, device, job.scores, job.cam is not None, views, job.model)

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from wsss_geo.errors import InputError
-from wsss_geo.inference.area_of_interest import AreaOfInterest, read_area
+from wsss_geo.inference.area_of_interest import AreaOfInterest, AreaReader, read_area
 from wsss_geo.inference.layout import Layout, plan
-from wsss_geo.inference.strips import StripPlan
+from wsss_geo.inference.refine import halo_pixels
+from wsss_geo.inference.strips import Reader, StripPlan
 from wsss_geo.jobs import PredictJob
 from wsss_geo.nn.model_file import LoadedModel
 from wsss_geo.progress import Progress
@@ -19,8 +18,6 @@ from wsss_geo.raster.bands import match_bands
 from wsss_geo.raster.grid import Window
 from wsss_geo.raster.info import RasterInfo, describe
 from wsss_geo.raster.reader import RasterReader
-
-_SUFFIXES = (".tif", ".tiff", ".vrt", ".jp2", ".img", ".png", ".jpg", ".jpeg", ".webp")
 
 
 @dataclass(frozen=True)
@@ -33,6 +30,11 @@ class Scene:
     layout: Layout
     strips: StripPlan
     area: AreaOfInterest | None
+
+    @property
+    def strip_reader(self) -> Reader:
+        """Reads what the windows need: all, or what the area of interest asks for."""
+        return self.reader if self.area is None else AreaReader(self.reader, self.area, self.layout)
 
     @property
     def megapixels(self) -> float:
@@ -71,8 +73,8 @@ def open_scene(path: str, job: PredictJob, model: LoadedModel, report: Progress)
             f"{info.path}: holds {kind}, the model was trained on values up to {max(card.normalisation.high):g}"
         )
     shape, target = (reader.height, reader.width), (info.height, info.width)
-    window = job.window or card.tile_size
-    layout = plan(shape, target, network.patch, window, job.overlap, job.batch_size, network.multiple)
+    window, halo = job.window or card.tile_size, halo_pixels(job.refine)
+    layout = plan(shape, target, network.patch, window, job.overlap, job.batch_size, network.multiple, halo)
     area = None
     if job.aoi is not None:
         area = AreaOfInterest(read_area(job.aoi, info.grid), info.grid, network.patch, shape)
@@ -84,21 +86,3 @@ def _strips(reader: RasterReader, info: RasterInfo) -> StripPlan:
     if reader.resampled:
         block = (16, reader.width)  # blocks of the file do not fall on this grid; GDAL's cache keeps those in use
     return StripPlan(reader.height, reader.width, block[0], block[1], reader.count * reader.dtype.itemsize)
-
-
-def list_rasters(paths: tuple[str, ...]) -> list[str]:
-    """Return the rasters among ``paths``, folders replaced by the rasters in them. Raises InputError."""
-    found: list[str] = []
-    for path in paths:
-        if not Path(path).is_dir():
-            found.append(path)
-            continue
-        inside = sorted(
-            str(p) for p in Path(path).iterdir() if p.suffix.lower() in _SUFFIXES and ".part." not in p.name
-        )
-        if not inside:
-            raise InputError(path, "holds no raster", "name rasters, or a folder of GeoTIFFs")
-        found += inside
-    if len({Path(p).stem for p in found}) < len(found):
-        raise InputError(", ".join(paths), "two rasters have the same name", "predict them into different folders")
-    return found

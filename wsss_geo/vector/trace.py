@@ -137,7 +137,7 @@ class Scanner:
     def rings(self) -> Rings:
         """Return the regions; call once, after the last row."""
         nodes, saddles, firsts, region_of = self._finish()
-        sums = np.bincount(region_of, self._sums[: len(region_of)], minlength=len(firsts))
+        sums = _summed(region_of, self._sums, len(firsts))
         return self._rings(nodes, saddles, region_of, self._values[firsts], sums)
 
     def closed(self) -> Rings:
@@ -152,7 +152,7 @@ class Scanner:
         leaving = done[nodes[:, OWNER]]
         both = leaving[saddles].all(axis=1)
         is_root = roots == np.arange(labels)
-        totals = np.bincount(roots, self._sums[:labels], minlength=labels)
+        totals = _summed(roots, self._sums, labels)
 
         firsts = np.flatnonzero(is_root & done).astype(np.int32)
         gone, place = _part(nodes, leaving)
@@ -238,6 +238,11 @@ def _grown(array: npt.NDArray[Any], size: int) -> npt.NDArray[Any]:
     grown = np.zeros((max(size, 2 * len(array)), *array.shape[1:]), array.dtype)
     grown[: len(array)] = array
     return grown
+
+
+def _summed(index: _Int32, weights: _Floats, count: int) -> _Floats:
+    """Return the sums [count] of the ``weights`` of each ``index``."""
+    return np.bincount(index, weights[: len(index)], minlength=count).astype(np.float64)
 
 
 def _part(nodes: _Int32, wanted: npt.NDArray[np.bool_]) -> tuple[_Int32, _Int32]:
