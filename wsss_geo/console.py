@@ -127,12 +127,15 @@ class TerminalProgress(Progress):
 
 
 def _show(name: str, value: Any, indent: str = "") -> None:
-    if value is None:
+    if value is None or (isinstance(value, (tuple, list)) and not value):
         return
     if isinstance(value, Mapping):
         sys.stdout.write(f"{indent}{name}\n")
         for key, item in value.items():
             _show(str(key), item, indent + "  ")
+    elif isinstance(value, (tuple, list)) and value and isinstance(value[0], Mapping):
+        for number, item in enumerate(value):
+            _show(f"{name} {number + 1}", item, indent)
     elif isinstance(value, (tuple, list)) and value and isinstance(value[0], (tuple, list)):
         sys.stdout.write(f"{indent}{name}\n")
         width = max(len(str(cell)) for row in value for cell in row)
