@@ -1,15 +1,19 @@
 """Overhead of prediction: a model that costs almost nothing, so that what is left is the pipeline.
 
-    python benchmarks/predict.py [--size 8192] [--repeats 3] [--folder DIR] [--only wsss-geo,plain,monai]
+    python benchmarks/predict.py [--size 4096,8192] [--repeats 3] [--folder DIR] [--only wsss-geo,plain,monai]
+                                 [--repeat-pixels FILE]
 
 Compared in the same run, each in a process of its own: wsss-geo (mask written as COG), a plain loop that stitches
-full-size float32 scores and writes the mask, and MONAI's sliding window (gaussian blending) where it is installed.
-Last line: time of wsss-geo / time of the fastest of the others, and its peak memory.
+full-size float32 scores and writes the mask, and MONAI's sliding window (gaussian blending) where it is installed
+(``pip install --no-deps monai`` is enough). With ``--repeat-pixels`` the scene is a VRT that repeats the pixels of an
+image, so that its size costs no disk: ``--size 32768,100000 --only wsss-geo`` shows that memory and pace stay as they
+are. Last line of each size: time of wsss-geo / time of the fastest of the others.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
 import platform
@@ -29,11 +33,14 @@ from rasterio.windows import Window
 
 CLASSES, PATCH, WINDOW, STRIDE, BATCH = 7, 16, 448, 384, 8
 
+#: Above this the others would hold more than 20 GB.
+LARGEST_OTHERS = 16384
+
 
 class Dummy:
     """Class scores from token means: no more work than looking at the pixels; all classes occur, in patches."""
 
-    patch = PATCH
+    patch = multiple = PATCH
 
     def __init__(self) -> None:
         self.weight = 20 * torch.randn(CLASSES, 3, generator=torch.Generator().manual_seed(1))
@@ -44,32 +51,55 @@ class Dummy:
         return torch.einsum("kc,bchw->bkhw", self.weight, means - 0.47).softmax(dim=1), None
 
 
-def make_raster(path: Path, size: int) -> None:
-    """Write smooth hills with texture, tiled and deflated like an orthophoto."""
+def make_raster(path: Path, size: int, height: int | None = None) -> None:
+    """Write smooth hills with texture, tiled and deflated like an orthophoto; a square unless ``height`` is given."""
     rng = np.random.default_rng(0)
-    coarse = torch.from_numpy(rng.random((1, 3, size // 64 + 2, size // 64 + 2), np.float32))
+    height = height or size
+    coarse = torch.from_numpy(rng.random((1, 3, height // 64 + 2, size // 64 + 2), np.float32))
     profile = {
-        "driver": "GTiff", "height": size, "width": size, "count": 3, "dtype": "uint8", "crs": "EPSG:32632",
+        "driver": "GTiff", "height": height, "width": size, "count": 3, "dtype": "uint8", "crs": "EPSG:32632",
         "transform": from_origin(600000, 5400000, 0.5, 0.5), "tiled": True, "blockxsize": 512, "blockysize": 512,
         "compress": "deflate", "zlevel": 1, "interleave": "pixel",
     }  # fmt: skip
     texture = rng.normal(0, 2, (3, 512, size)).astype(np.float32)
     with rasterio.open(path, "w", **profile) as out:
-        for row in range(0, size, 512):
-            height = min(512, size - row)
-            part = coarse[:, :, row // 64 : row // 64 + height // 64 + 2]
-            hills = torch.nn.functional.interpolate(part, size=(height, size), mode="bilinear")[0].numpy()
-            pixels = np.clip(hills * 200 + 20 + texture[:, :height], 0, 255).astype(np.uint8)
-            out.write(pixels, window=Window(0, row, size, height))
+        for row in range(0, height, 512):
+            rows = min(512, height - row)
+            part = coarse[:, :, row // 64 : row // 64 + rows // 64 + 2]
+            hills = torch.nn.functional.interpolate(part, size=(rows, size), mode="bilinear")[0].numpy()
+            pixels = np.clip(hills * 200 + 20 + texture[:, :rows], 0, 255).astype(np.uint8)
+            out.write(pixels, window=Window(0, row, size, rows))
+
+
+def make_vrt(path: Path, size: int, image: Path) -> None:
+    """Write a VRT of ``size`` x ``size`` pixels that repeats the first three bands of ``image``."""
+    with rasterio.open(image) as source:
+        height, width = source.height, source.width
+    spots = [(r, c) for r in range(0, size, height) for c in range(0, size, width)]
+    bands = []
+    for band, color in enumerate(("Red", "Green", "Blue"), start=1):
+        parts = "".join(
+            f'<SimpleSource><SourceFilename relativeToVRT="0">{image.absolute()}</SourceFilename>'
+            f'<SourceBand>{band}</SourceBand><SrcRect xOff="0" yOff="0" xSize="{width}" ySize="{height}"/>'
+            f'<DstRect xOff="{c}" yOff="{r}" xSize="{width}" ySize="{height}"/></SimpleSource>'
+            for r, c in spots
+        )
+        bands.append(
+            f'<VRTRasterBand dataType="Byte" band="{band}"><ColorInterp>{color}</ColorInterp>{parts}</VRTRasterBand>'
+        )
+    path.write_text(
+        f'<VRTDataset rasterXSize="{size}" rasterYSize="{size}"><SRS>EPSG:32632</SRS>'
+        f"<GeoTransform>600000, 0.5, 0, 5400000, 0, -0.5</GeoTransform>{''.join(bands)}</VRTDataset>"
+    )
 
 
 def run_wsss_geo(raster: str, out: str) -> None:
     """Predict through the engine, without the model file."""
     from wsss_geo.classes import ClassScheme
-    from wsss_geo.inference.estimate import GDAL_CACHE
-    from wsss_geo.inference.one_raster import Targets, predict_raster, work_folder
+    from wsss_geo.inference.compute import Engine, open_task
+    from wsss_geo.inference.one_raster import here, predict_raster, work_folder
     from wsss_geo.inference.predictor import Predictor
-    from wsss_geo.inference.scene import open_scene
+    from wsss_geo.inference.targets import Targets
     from wsss_geo.jobs import PredictJob
     from wsss_geo.nn.model_file import LoadedModel, ModelCard
     from wsss_geo.progress import Progress
@@ -80,12 +110,16 @@ def run_wsss_geo(raster: str, out: str) -> None:
     card = ModelCard("dummy", {}, scheme, ("red", "green", "blue"), fixed, None, WINDOW)
     model = LoadedModel(Dummy(), card, "0" * 64)  # type: ignore[arg-type]
     job = PredictJob((raster,), "dummy", out, overlap=1 - STRIDE / WINDOW, batch_size=BATCH)
-    predictor = Predictor(model.network, fixed)
+    engine = Engine(job, model, Predictor(model.network, fixed), "cpu")
     targets, report = Targets(Path(out), None, None), Progress()
-    scene = open_scene(raster, job, card, PATCH, report)
-    with rasterio.Env(GDAL_CACHEMAX=GDAL_CACHE), work_folder(scene, job, model, "cpu", targets, report) as work:
-        predict_raster(scene, job, model, predictor, targets, work, report)
-    scene.close()
+    task = open_task(raster, engine, report)
+    with (
+        rasterio.Env(GDAL_CACHEMAX=task.limits.cache),
+        contextlib.closing(task.scene),
+        work_folder(task, targets, report) as work,
+        here(task, work, report) as fill,
+    ):
+        predict_raster(task, targets, work, report, fill)
 
 
 def starts(size: int) -> list[int]:
@@ -180,9 +214,10 @@ def peak_memory() -> float:
 def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--size", type=int, default=8192)
+    parser.add_argument("--size", default="8192", help="side of the scene in pixels, or several: 4096,8192")
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--folder", type=Path)
+    parser.add_argument("--repeat-pixels", type=Path, metavar="FILE", help="image whose pixels a VRT repeats")
     parser.add_argument("--only", default=",".join(RUNS))
     for hidden in ("--measure", "--raster", "--out"):
         parser.add_argument(hidden, help=argparse.SUPPRESS)
@@ -196,20 +231,30 @@ def main() -> None:
     except ImportError:
         names = [n for n in names if n != "monai"]
         print("monai is not installed: left out")
-    with tempfile.TemporaryDirectory(dir=given.folder) as folder:
-        raster = Path(folder) / "scene.tif"
-        make_raster(raster, given.size)
-        make_raster(raster.with_name("warm-up.tif"), 1024)
-        print(f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores, {given.size} x {given.size} px")
-        print(f"{'':10} {'s':>8} {'CPU s':>8} {'ns/px':>8} {'peak MiB':>9} {'imports MiB':>12}")
-        rows = {}
-        for name in names:
-            runs = [measure(name, raster, Path(folder) / f"{name}.tif") for _ in range(given.repeats)]
-            row = {key: statistics.median(r[key] for r in runs) for key in runs[0]}
-            rows[name] = row
-            pace = row["seconds"] / given.size**2 * 1e9
-            times = f"{row['seconds']:8.2f} {row['cpu']:8.2f} {pace:8.1f}"
-            print(f"{name:10} {times} {row['peak']:9.0f} {row['imports']:12.0f}", flush=True)
+    print(f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores")
+    for size in (int(text) for text in given.size.split(",")):
+        with tempfile.TemporaryDirectory(dir=given.folder) as folder:
+            raster = Path(folder) / ("scene.vrt" if given.repeat_pixels else "scene.tif")
+            if given.repeat_pixels:
+                make_vrt(raster, size, given.repeat_pixels)
+            else:
+                make_raster(raster, size)
+            make_raster(raster.with_name("warm-up.tif"), 1024)
+            compare(raster, size, [n for n in names if n == "wsss-geo" or size <= LARGEST_OTHERS], given.repeats)
+
+
+def compare(raster: Path, size: int, names: list[str], repeats: int) -> None:
+    """Print the lines of one size."""
+    print(f"{size} x {size} px")
+    print(f"{'':10} {'s':>8} {'CPU s':>8} {'ns/px':>8} {'peak MiB':>9} {'imports MiB':>12}")
+    rows = {}
+    for name in names:
+        runs = [measure(name, raster, raster.with_name(f"{name}.tif")) for _ in range(repeats)]
+        row = {key: statistics.median(r[key] for r in runs) for key in runs[0]}
+        rows[name] = row
+        pace = row["seconds"] / size**2 * 1e9
+        times = f"{row['seconds']:8.2f} {row['cpu']:8.2f} {pace:8.1f}"
+        print(f"{name:10} {times} {row['peak']:9.0f} {row['imports']:12.0f}", flush=True)
     if "wsss-geo" in rows and "monai" in rows:
         print(f"wsss-geo / monai: {rows['wsss-geo']['seconds'] / rows['monai']['seconds']:.3f}")
     others = [rows[n]["seconds"] for n in rows if n != "wsss-geo"]

@@ -13,7 +13,7 @@ import numpy as np
 
 from wsss_geo.errors import EnvironmentFault, InputError
 from wsss_geo.inference.batches import cut_batches
-from wsss_geo.inference.estimate import Estimate, estimate, size
+from wsss_geo.inference.estimate import Estimate, estimate
 from wsss_geo.inference.finished import BandArrays, BandFormat, count
 from wsss_geo.inference.layout import Band
 from wsss_geo.inference.limits import Limits
@@ -115,8 +115,8 @@ def open_task(raster: str, engine: Engine, report: Progress, limits: Limits | No
             return task
     task.scene.close()
     raise EnvironmentFault(
-        f"{raster}: {size(allowed)} of memory are allowed, at least {size(needed)} are needed",
-        f"give --max-memory {-(-needed // (1 << 20))}MiB or more, or a smaller --window",
+        f"{raster}: {allowed >> 20} MiB of memory are allowed, at least {-(-needed // (1 << 20))} MiB are needed",
+        "raise --max-memory, or give a smaller --window",
     )
 
 

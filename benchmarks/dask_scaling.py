@@ -1,0 +1,102 @@
+"""Two workers against one: what sharing a prediction among processes of one machine is worth.
+
+    python benchmarks/dask_scaling.py [--height 8192] [--width 4096] [--repeats 3] [--folder DIR]
+
+Every worker has one thread for the network and one that decodes. A ViT-Small/16 with random weights predicts a
+synthetic scene with windows of 224 px, end to end as ``wsss-geo predict --workers N`` does; starting the workers and
+loading the model is left out of the time, as it does not grow with the raster. The masks must be the same to the byte.
+Last line: time with one worker / time with two.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import dataclasses
+import os
+import platform
+import statistics
+import tempfile
+import time
+from pathlib import Path
+
+import rasterio
+import torch
+from predict import make_raster
+
+from wsss_geo.classes import ClassScheme
+from wsss_geo.inference.cluster import Team, gather_team
+from wsss_geo.inference.compute import Engine, open_task
+from wsss_geo.inference.one_raster import predict_raster, work_folder
+from wsss_geo.inference.predictor import build_predictor
+from wsss_geo.inference.targets import Targets
+from wsss_geo.jobs import PredictJob
+from wsss_geo.nn.model_file import ModelCard, build_network, load_model, save_model
+from wsss_geo.progress import Progress
+from wsss_geo.raster.normalisation import Normalisation
+
+BACKBONE, WINDOW = "vit_small_patch16_224", 224
+
+
+def make_model(path: Path) -> None:
+    """Write a ViT-Small/16 with random weights."""
+    scheme = ClassScheme.from_names([f"class {i}" for i in range(7)])
+    fixed = Normalisation((0.0,) * 3, (255.0,) * 3, (0.5,) * 3, (0.25,) * 3)
+    card = ModelCard("aerial", {"backbone": BACKBONE}, scheme, ("red", "green", "blue"), fixed, None, WINDOW)
+    torch.manual_seed(0)
+    save_model(path, build_network(card), card)
+
+
+def timed(team: Team, job: PredictJob) -> float:
+    """Predict once and return the seconds."""
+    model = load_model(job.model)
+    engine = Engine(job, model, build_predictor(model, torch.device("cpu"), job), team.device("cpu"))
+    targets, report = Targets(Path(job.out), None, None), Progress()
+    started = time.perf_counter()
+    task = open_task(job.rasters[0], engine, report)
+    with (
+        rasterio.Env(GDAL_CACHEMAX=task.limits.cache),
+        contextlib.closing(task.scene),
+        work_folder(task, targets, report) as work,
+        team.share(task, work, report) as fill,
+    ):
+        predict_raster(task, targets, work, report, fill)
+    return time.perf_counter() - started
+
+
+def main() -> None:
+    """Print the table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--height", type=int, default=8192)
+    parser.add_argument("--width", type=int, default=4096)
+    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--folder", type=Path)
+    given = parser.parse_args()
+    os.environ["OMP_NUM_THREADS"] = "1"
+    with tempfile.TemporaryDirectory(dir=given.folder) as folder:
+        raster, model = Path(folder) / "scene.tif", Path(folder) / "model.safetensors"
+        make_raster(raster, given.width, given.height)
+        make_raster(raster.with_name("warm-up.tif"), 512)
+        make_model(model)
+        machine = f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores"
+        print(f"{machine}, {given.height} x {given.width} px, {BACKBONE}")
+        seconds: dict[int, list[float]] = {1: [], 2: []}
+        masks = []
+        for _ in range(given.repeats):  # in turns, so that whatever else the machine does is shared fairly
+            for workers in (1, 2):
+                out = Path(folder) / f"{workers}.tif"
+                job = PredictJob((str(raster),), str(model), str(out), device="cpu", threads=1, workers=workers)
+                small = dataclasses.replace(job, rasters=(str(raster.with_name("warm-up.tif")),))
+                with gather_team(job, Progress()) as team:
+                    timed(team, small)
+                    seconds[workers].append(timed(team, job))
+                print(f"{workers} worker{'s' * (workers > 1)}: {seconds[workers][-1]:8.1f} s", flush=True)
+                masks.append(out.read_bytes())
+        if len(set(masks)) > 1:
+            raise SystemExit("the masks differ")
+    one, two = (statistics.median(seconds[n]) for n in (1, 2))
+    print(f"1 worker / 2 workers: {one / two:.2f}")
+
+
+if __name__ == "__main__":
+    main()
