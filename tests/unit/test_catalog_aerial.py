@@ -146,8 +146,11 @@ def test_colours_that_are_no_class_are_unlabelled_and_told(isaid_folder, tmp_pat
 
 
 def test_isaid_tag_rule_is_a_share_or_any_pixel(isaid_folder, tmp_path):
-    _, strict = make("isaid", isaid_folder, tmp_path / "a", size=32, min_area=0.01)
+    heard = Heard()
+    _, strict = make("isaid", isaid_folder, tmp_path / "a", heard, size=32, min_area=0.01)
     assert list(strict.loc["P0001_r0_c0"].tags) == []
+    told = "6 tags, of classes that cover at least 0.01 of their tile; from the first pixel on they would be 9"
+    assert told in heard.of("info")
     _, loose = make("isaid", isaid_folder, tmp_path / "b", size=32, protocol="ctfa")
     assert list(loose.loc["P0001_r0_c0"].tags) == ["ship"]
 

@@ -55,7 +55,8 @@ def tags_of_masks(
     """
     tags: dict[str, tuple[str, ...]] = {}
     masks: dict[str, Path] = {}
-    foreign = seen = 0
+    foreign = seen = touched = 0
+    taggable = [i for i, n in enumerate(scheme.names) if n in scheme.taggable]
     for done, (source, mask) in enumerate((s, found[s.path]) for s in sources if s.path in found):
         report.step(done, len(found), mask.name, "masks")
         with MaskReader(mask, scheme, source.height, source.width, coding) as reader:
@@ -65,6 +66,7 @@ def tags_of_masks(
                 foreign, seen = foreign + int(counts[UNKNOWN]), seen + pixels - int(counts[IGNORE])
                 masks[tile] = mask
                 if counts[UNKNOWN] + counts[IGNORE] <= MOST_UNLABELLED * pixels:
+                    touched += np.count_nonzero(counts[taggable])
                     least = max(min_area * pixels, 1)
                     tags[tile] = tuple(
                         n for n, c in zip(scheme.names, counts[: len(scheme)], strict=True) if c >= least
@@ -73,6 +75,12 @@ def tags_of_masks(
         report.warn(
             f"{origin}: {foreign / seen:.2%} of the mask pixels have a colour or value that is none of the classes "
             "and are ignored"
+        )
+    named = sum(n in scheme.taggable for names in tags.values() for n in names)
+    if named < touched:
+        report.info(
+            f"{origin}: {named} tags, of classes that cover at least {min_area:.4g} of their tile; from the first "
+            f"pixel on they would be {touched}"
         )
     return tags, masks
 
