@@ -50,7 +50,7 @@ class SFCSettings(Settings):
     """Published values for VOC; optimiser and segmentation as in ToCo."""
 
     bank: int = 4
-    """Images from the bank a step, beside a batch of 16."""
+    """Images from the bank that join a batch of 16; with several processes the batch of each."""
     side_width: int = 256
     """Width of the features of the prototypes, of middle and of final tokens each."""
     w_dw: float = 1.6
