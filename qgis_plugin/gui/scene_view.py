@@ -81,6 +81,7 @@ class SceneView:
         for band in self._bands:
             self._canvas.scene().removeItem(band)
         self._bands = []
+        self.tool.deleteLater()
 
     def _band(self, color: QColor, width: int) -> QgsRubberBand:
         band = QgsRubberBand(self._canvas, QgsWkbTypes.GeometryType.PolygonGeometry)

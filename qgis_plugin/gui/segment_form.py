@@ -17,7 +17,7 @@ from qgis.core import (
     QgsReferencedRectangle,
     QgsSettings,
 )
-from qgis.gui import QgsFileWidget, QgsMapLayerComboBox
+from qgis.gui import QgsFileWidget
 from qgis.PyQt.QtWidgets import (
     QCheckBox,
     QComboBox,
@@ -32,6 +32,7 @@ from ..algorithms.segment import LAST_MODEL
 from ..algorithms.sources import raster_refusal, window_of
 from ..model_card import ModelCardError, card_html, read_model_card
 from ..translate import tr
+from .layer_box import layer_box
 from .results import output_paths
 
 #: More pixels than this are no preview.
@@ -51,7 +52,7 @@ class SegmentForm(QWidget):
         super().__init__(parent)
         self._canvas = canvas
         filters = QgsMapLayerProxyModel.Filter
-        self.raster = QgsMapLayerComboBox()
+        self.raster = layer_box()
         self.raster.setFilters(filters.RasterLayer)
         self.model = QgsFileWidget()
         self.model.setFilter(tr("Models (*.safetensors)"))
@@ -59,7 +60,7 @@ class SegmentForm(QWidget):
         self.card.setWordWrap(True)
         self.extent = QComboBox()
         self.extent.addItems([tr("Whole layer"), tr("Map canvas"), tr("Polygons of a layer")])
-        self.area = QgsMapLayerComboBox()
+        self.area = layer_box()
         self.area.setFilters(filters.PolygonLayer)
         self.selected = QCheckBox(tr("Selected features only"))
         self.polygons = QCheckBox(tr("Polygons of at least"))

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from qgis.core import Qgis, QgsMapLayer, QgsProject, QgsRasterLayer, QgsVectorLayer
-from qgis.gui import QgsDockWidget
+from qgis.gui import QgsDockWidget, QgsMapTool
 from qgis.PyQt.QtCore import QTimer
 from qgis.PyQt.QtWidgets import QFileDialog, QInputDialog, QScrollArea, QStackedWidget
 
@@ -64,6 +64,7 @@ class TagDock(QgsDockWidget):
         self.page.acted.connect(self._guarded(self.act))
         self.page.confidence.layerChanged.connect(self.use_confidence)
         self.visibilityChanged.connect(self._on_visible)
+        iface.mapCanvas().mapToolSet.connect(self._on_tool)
         project = QgsProject.instance()
         project.layersWillBeRemoved.connect(self._on_removal)
         project.layersAdded.connect(self._on_layers)
@@ -124,6 +125,7 @@ class TagDock(QgsDockWidget):
         self.leave()
         self.view.remove()
         self.visibilityChanged.disconnect(self._on_visible)
+        self._iface.mapCanvas().mapToolSet.disconnect(self._on_tool)
         project = QgsProject.instance()
         project.layersWillBeRemoved.disconnect(self._on_removal)
         project.layersAdded.disconnect(self._on_layers)
@@ -280,6 +282,10 @@ class TagDock(QgsDockWidget):
         else:
             self.page.deafen()
             self.view.hide()
+
+    def _on_tool(self, tool: Any, _: Any) -> None:
+        """Tools that draw have keys of their own."""
+        self.page.listen_on_map(tool is None or not tool.flags() & QgsMapTool.Flag.EditTool)
 
     def _on_layers(self, *_: Any) -> None:
         if self.session is None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from qgis.core import QgsMapLayerProxyModel
-from qgis.gui import QgsMapLayerComboBox
 from qgis.PyQt.QtCore import Qt, pyqtSignal
 from qgis.PyQt.QtGui import QKeySequence
 from qgis.PyQt.QtWidgets import QFormLayout, QGridLayout, QLabel, QProgressBar, QPushButton, QVBoxLayout, QWidget
@@ -14,6 +13,7 @@ from ..compat import QShortcut
 from ..scenes.session import TagSession
 from ..translate import tr
 from .class_rows import KEYS, ClassRows
+from .layer_box import layer_box
 
 #: Action, its keys, its button's text (none: keys alone). Keys work in the dock and on the map.
 _ACTIONS = (
@@ -43,7 +43,7 @@ class TagPage(QWidget):
         self.progress.setFormat(tr("%v of %m tagged"))
         self.rows = ClassRows()
         self.rows.toggled.connect(lambda at: self.acted.emit(f"class:{at}"))
-        self.confidence = QgsMapLayerComboBox()
+        self.confidence = layer_box()
         self.confidence.setFilters(QgsMapLayerProxyModel.Filter.RasterLayer)
         self.confidence.setAllowEmptyLayer(True)
         self.confidence.setLayer(None)
@@ -59,6 +59,7 @@ class TagPage(QWidget):
         self.pick.setToolTip(tr("Choose a scene by a click on the map"))
         self._leave = self._button("leave", (), "Other Scenes…")
         self._shortcuts: list[Any] = []
+        self._on_map: list[Any] = []
         self._lay_out()
 
     def show_session(self, session: TagSession) -> None:
@@ -86,13 +87,20 @@ class TagPage(QWidget):
                 shortcut.activated.connect(lambda n=name: self.acted.emit(n))
                 shortcut.activatedAmbiguously.connect(lambda n=name: self.acted.emit(n))
                 self._shortcuts.append(shortcut)
+                if place is canvas:
+                    self._on_map.append(shortcut)
+
+    def listen_on_map(self, listen: bool) -> None:
+        """Hear the keys on the map or leave them to its tool."""
+        for shortcut in self._on_map:
+            shortcut.setEnabled(listen)
 
     def deafen(self) -> None:
         """Hear no keys."""
         for shortcut in self._shortcuts:
             shortcut.setEnabled(False)
             shortcut.deleteLater()
-        self._shortcuts = []
+        self._shortcuts, self._on_map = [], []
 
     def _button(self, name: str, keys: tuple[str, ...], text: str) -> QPushButton:
         button = QPushButton(tr(text))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from qgis.core import QgsMapLayerProxyModel, QgsProject, QgsRasterLayer, QgsSettings
-from qgis.gui import QgsFileWidget, QgsMapLayerComboBox
+from qgis.gui import QgsFileWidget
 from qgis.PyQt.QtCore import pyqtSignal
 from qgis.PyQt.QtWidgets import (
     QComboBox,
@@ -27,6 +27,7 @@ from ..model_card import ModelCardError, read_model_card
 from ..scenes.grid import MOST_SCENES
 from ..scenes.layer import grid_of, is_scene_layer
 from ..translate import tr
+from .layer_box import layer_box
 
 _SIZE = "wsss_geo/scene_size"
 
@@ -41,7 +42,7 @@ class TagSetup(QWidget):
     def __init__(self, parent: Any = None) -> None:
         super().__init__(parent)
         self._loaded: ClassScheme | None = None
-        self.raster = QgsMapLayerComboBox()
+        self.raster = layer_box()
         self.raster.setFilters(QgsMapLayerProxyModel.Filter.RasterLayer)
         self.scene_size = QSpinBox()
         self.scene_size.setRange(8, 8192)

@@ -14,7 +14,7 @@ from .tags import Tags, TagStore
 class TagSession:
     """The scenes of a layer with a current one. Raises SceneLayerError where the layer cannot be read or written.
 
-    ``classes`` are the classes to tag with; names that only the layer knows are added to them.
+    The classes are those kept with the layer, else ``classes``; names that only its tags know are added to them.
     """
 
     def __init__(self, layer: QgsVectorLayer, classes: ClassScheme | None = None) -> None:
@@ -25,7 +25,7 @@ class TagSession:
         self.store = TagStore((), [s.tags for s in self.scenes], self._write)
         self._places = {(s.row, s.col): i for i, s in enumerate(self.scenes)}
         self._by_fid = {s.fid: i for i, s in enumerate(self.scenes)}
-        self.set_classes(_with_names(classes or self.layer.classes(), self.store.names_in_use))
+        self.set_classes(_with_names(self.layer.classes() or classes, self.store.names_in_use))
         first = self.store.next_untagged(-1)
         self.current = first if first is not None else 0
 

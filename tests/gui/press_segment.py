@@ -1,106 +1,92 @@
-"""Run inside QGIS: press the button, run the dialog, look at what comes; writes seen.json and pictures to $SEEN."""
+"""Run inside QGIS: preview, segment, threshold, the dialog, unloading; as a person would, by clicks."""
 
-import json
 import os
-import time
-import traceback
+import sys
 from pathlib import Path
 
-from qgis.core import QgsApplication, QgsProject, QgsRasterLayer
-from qgis.PyQt.QtCore import QTimer
-from qgis.PyQt.QtWidgets import QTextEdit, QToolBar
-from qgis.utils import iface, loadPlugin, plugins, startPlugin, updateAvailablePlugins
+sys.path.insert(0, os.environ["HERE"])
 
-FOLDER = Path(os.environ["SEEN"])
-seen = {}
+from inside import SEEN, begin, buttons, dock, drawn, finish, grab, guarded, seen, when
+from qgis.core import QgsApplication, QgsProject
+from qgis.PyQt.QtCore import Qt, QTimer
+from qgis.PyQt.QtTest import QTest
+from qgis.utils import iface, plugins
 
-
-def finish():
-    QgsProject.instance().setDirty(False)
-    (FOLDER / "seen.json").write_text(json.dumps(seen))
-    os._exit(0)
+clicks = []
 
 
-def guarded(step):
-    def run():
-        try:
-            step()
-        except Exception:
-            seen["fault"] = traceback.format_exc()
-            finish()
-
-    return run
+def click(widget):
+    clicks.append(widget.objectName())
+    QTest.mouseClick(widget, Qt.MouseButton.LeftButton)
 
 
-def when(condition, step, deadline=None):
-    deadline = deadline or time.monotonic() + 500
-    if condition():
-        QTimer.singleShot(1000, guarded(step))
-    elif time.monotonic() > deadline:
-        seen["fault"] = f"waited in vain before {step.__name__}"
-        finish()
-    else:
-        QTimer.singleShot(200, guarded(lambda: when(condition, step, deadline)))
-
-
-def start():
-    iface.mainWindow().resize(1280, 800)
-    updateAvailablePlugins()
-    for name in ("processing", "wsss_geo_segment"):
-        if name not in plugins:
-            loadPlugin(name)
-            startPlugin(name)
-    layer = QgsRasterLayer(os.environ["SCENE"], "scene")
-    QgsProject.instance().addMapLayer(layer)
-    iface.setActiveLayer(layer)
-    iface.mapCanvas().zoomToFullExtent()
-    when(lambda: not iface.mapCanvas().isDrawing(), press)
-
-
-def buttons():
-    found = (a for bar in iface.mainWindow().findChildren(QToolBar) for a in bar.actions())
-    return [a for a in found if a.objectName() == "wsss_geo_segment"]
+def layers():
+    nodes = QgsProject.instance().layerTreeRoot().findLayers()
+    return [[n.name(), n.layer().renderer().type(), n.itemVisibilityChecked()] for n in nodes]
 
 
 def press():
-    seen["buttons"] = len(buttons())
-    buttons()[0].trigger()
-    when(lambda: plugins["wsss_geo_segment"]._dialogs, run)
+    seen["buttons"] = sorted(buttons())
+    clicks.append("wsss_geo_segment")
+    buttons()["wsss_geo_segment"].trigger()
+    QTimer.singleShot(500, guarded(preview))
+
+
+def preview():
+    seen["model"] = Path(dock("segment").form.model.filePath()).name
+    iface.mapCanvas().zoomByFactor(0.4)
+    click(dock("segment").preview_button)
+    when(lambda: dock("segment").run is None and drawn(), previewed)
+
+
+def previewed():
+    seen["preview"] = layers()
+    seen["status"] = dock("segment").status.text()
+    dock("segment").slider.setValue(60)
+    when(drawn, run)
 
 
 def run():
-    (dialog,) = plugins["wsss_geo_segment"]._dialogs
-    seen["size"] = [dialog.width(), dialog.height()]
-    dialog.grab().save(str(FOLDER / "segment_dialog.png"))
-    dialog.runAlgorithm()
-    when(lambda: dialog.wasExecuted() or "failed after" in log_of(dialog), look)
-
-
-def log_of(dialog):
-    return "\n".join(e.toPlainText() for e in dialog.findChildren(QTextEdit))
+    grab("segment_preview.png")
+    dock("segment").slider.setValue(0)
+    clicks[1:] = []
+    click(dock("segment").run_button)
+    when(lambda: dock("segment").run is None and drawn(), look)
 
 
 def look():
-    (dialog,) = plugins["wsss_geo_segment"]._dialogs
-    seen["log"] = log_of(dialog)
-    dialog.close()
-    seen["layers"] = {x.name(): x.renderer().type() for x in QgsProject.instance().mapLayers().values()}
-    when(lambda: not iface.mapCanvas().isDrawing(), leave)
+    seen["clicks"] = clicks
+    seen["layers"] = layers()
+    seen["status"] = dock("segment").status.text()
+    iface.messageBar().clearWidgets()
+    dock("segment").slider.setValue(60)
+    QTimer.singleShot(1000, guarded(lambda: when(drawn, picture)))
 
 
-def leave():
-    iface.mainWindow().grab().save(str(FOLDER / "segment_result.png"))
+def picture():
+    grab("segment_dock.png")
+    seen["dock"] = [dock("segment").width(), iface.mainWindow().height()]
+    plugins["wsss_geo_segment"].segment_layer()
+    when(lambda: plugins["wsss_geo_segment"]._dialogs, dialog)
+
+
+def dialog():
+    (shown,) = plugins["wsss_geo_segment"]._dialogs
+    seen["dialog"] = [shown.width(), shown.height()]
+    shown.grab().save(str(SEEN / "segment_dialog.png"))
+    shown.close()
     plugins["wsss_geo_segment"].unload()
     QTimer.singleShot(500, guarded(left))
 
 
 def left():
     seen["left"] = {
-        "buttons": len(buttons()),
+        "buttons": sorted(buttons()),
         "provider": "wsss_geo" in [p.id() for p in QgsApplication.processingRegistry().providers()],
         "menu": [a.text() for a in iface.rasterMenu().actions() if "wsss" in a.text()],
+        "docks": [c.objectName() for c in iface.mainWindow().children() if c.objectName().startswith("wsss_geo")],
     }
     finish()
 
 
-QTimer.singleShot(3000, guarded(start))
+begin(press)

@@ -1,79 +1,26 @@
-"""A real QGIS window on a virtual screen: from the toolbar's button to styled layers, and unloading."""
+"""From the toolbar's button to styled layers in a real QGIS window, and unloading."""
 
 from __future__ import annotations
 
-import importlib.util
-import json
-import os
-import shutil
-import subprocess
-import time
-from pathlib import Path
 
-import pytest
-
-ROOT = Path(__file__).resolve().parents[2]
-ENGINE = next(
-    (p for p in (os.environ.get("WSSS_GEO_PYTHON", ""), str(ROOT / ".venv/bin/python")) if p and Path(p).exists()), ""
-)
-SCENE, MODEL = ROOT / "sample_data/scene_a.tif", ROOT / "sample_data/model.safetensors"
-
-
-@pytest.fixture
-def screen():
-    """A virtual screen; its name."""
-    if not shutil.which("Xvfb") or not shutil.which("qgis"):
-        pytest.skip("needs Xvfb and QGIS")
-    read, write = os.pipe()
-    with subprocess.Popen(
-        ["Xvfb", "-displayfd", str(write), "-screen", "0", "1400x900x24"], pass_fds=[write], stderr=subprocess.DEVNULL
-    ) as server:
-        os.close(write)
-        with os.fdopen(read) as names:
-            yield f":{names.readline().strip()}"
-        server.terminate()
-
-
-@pytest.fixture
-def model(tmp_path):
-    """The sample model, or an untrained one."""
-    made = tmp_path / "model.safetensors"
-    if MODEL.is_file():
-        shutil.copy(MODEL, made)
-    else:
-        script = ROOT / "tests/qgis/make_model.py"
-        subprocess.run([ENGINE, str(script), str(made)], check=True, env={**os.environ, "PYTHONPATH": str(ROOT)})
-    return made
-
-
-@pytest.mark.skipif(not ENGINE, reason="no engine: set WSSS_GEO_PYTHON or make .venv")
-@pytest.mark.skipif(not SCENE.is_file(), reason="no sample data")
-def test_two_clicks_from_the_toolbar_to_styled_layers(screen, model, tmp_path):
-    spec = importlib.util.spec_from_file_location("package_plugin", ROOT / "tools/package_plugin.py")
-    tool = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(tool)
-    profile = tmp_path / "home/.local/share/QGIS/QGIS3/profiles/default"
-    tool.write_folder(profile / "python/plugins")
-    (profile / "QGIS").mkdir()
-    (profile / "QGIS/QGIS3.ini").write_text(f"[wsss_geo]\nlast_model={model}\n")
-    seen = Path(os.environ.get("WSSS_GEO_PICTURES", tmp_path))
-    environment = {
-        **os.environ, "HOME": str(tmp_path / "home"), "DISPLAY": screen, "WSSS_GEO_PYTHON": ENGINE, "SEEN": str(seen),
-        "SCENE": str(SCENE), "XDG_RUNTIME_DIR": str(tmp_path), "QT_QPA_PLATFORM": "xcb",
-    }  # fmt: skip
-    script = Path(__file__).with_name("press_segment.py")
-    started = time.monotonic()
-    subprocess.run(
-        ["qgis", "--nologo", "--noversioncheck", "--code", str(script)],
-        env=environment, capture_output=True, timeout=600, check=False,
-    )  # fmt: skip
-    assert (seen / "seen.json").is_file(), f"QGIS ended after {time.monotonic() - started:.0f} s without a word"
-    found = json.loads((seen / "seen.json").read_text())
-    (seen / "seen.json").unlink()
-    assert "fault" not in found, found["fault"]
-    assert found["buttons"] == 1
-    assert found["size"][0] <= 1000
-    assert found["size"][1] <= 580
-    assert found["layers"].pop("scene") == "multibandcolor"
-    assert found["layers"] == {"scene: Mask": "paletted", "scene: Polygons": "categorizedSymbol"}
-    assert found["left"] == {"buttons": 0, "provider": False, "menu": []}
+def test_two_clicks_from_the_toolbar_to_styled_layers(in_qgis, model):
+    found = in_qgis("press_segment.py", f"[wsss_geo]\nlast_model={model}\n")
+    assert found["buttons"] == ["wsss_geo_segment", "wsss_geo_tag"]
+    assert found["model"] == "model.safetensors"
+    assert found["preview"] == [
+        ["scene: Preview", "singlebandpseudocolor", True],
+        ["scene", "multibandcolor", True],
+    ]
+    assert found["status"] == "Done."
+    assert found["clicks"] == ["wsss_geo_segment", "wsss_geo_segment_run"]
+    assert found["layers"] == [
+        ["scene: Polygons", "categorizedSymbol", True],
+        ["scene: Mask by confidence", "singlebandpseudocolor", False],
+        ["scene: Mask", "paletted", False],
+        ["scene: Confidence", "singlebandgray", False],
+        ["scene", "multibandcolor", True],
+    ]
+    assert found["dock"][1] <= 800  # it scrolls rather than stretch the window
+    assert found["dialog"][0] <= 1000
+    assert found["dialog"][1] <= 580
+    assert found["left"] == {"buttons": [], "provider": False, "menu": [], "docks": []}

@@ -129,6 +129,34 @@ def test_a_click_on_the_map_chooses_a_scene(dock, iface):
     assert iface.canvas.mapTool() is before
 
 
+def test_a_tool_that_draws_keeps_its_keys(dock, iface):
+    from qgis.gui import QgsMapToolEmitPoint
+
+    class Draw(QgsMapToolEmitPoint):
+        def flags(self):
+            return self.Flag.EditTool
+
+    dock.setup.start.click()
+    draw = Draw(iface.canvas)
+    iface.canvas.setMapTool(draw)
+    press(iface.canvas, "1", "Delete")
+    assert tags(dock)[0] is None
+    press(dock.page, "1")
+    assert tags(dock)[0] == ("water",)
+    dock.page.pick.click()
+    press(iface.canvas, "2")
+    assert tags(dock)[0] == ("water", "field")
+
+
+def test_a_file_keeps_its_own_classes(dock, tmp_path):
+    dock.setup.file.setFilePath(str(tmp_path / "scenes.gpkg"))
+    dock.setup.start.click()
+    dock.act("leave")
+    dock.setup.names.setText("another, list")
+    dock.setup.opened.emit(str(tmp_path / "scenes.gpkg"))
+    assert dock.session.names == ("water", "field")
+
+
 def test_all_tagged_is_said(dock, iface):
     dock.setup.start.click()
     for _ in range(9):

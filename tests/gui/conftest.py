@@ -1,0 +1,88 @@
+"""A real QGIS with the packaged plugin on a virtual screen, driven by a script that runs inside it."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import shutil
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+ENGINE = next(
+    (p for p in (os.environ.get("WSSS_GEO_PYTHON", ""), str(ROOT / ".venv/bin/python")) if p and Path(p).exists()), ""
+)
+SCENE, MODEL = ROOT / "sample_data/scene_a.tif", ROOT / "sample_data/model.safetensors"
+
+
+@pytest.fixture
+def screen():
+    """A virtual screen; its name."""
+    if not shutil.which("Xvfb") or not shutil.which("qgis"):
+        pytest.skip("needs Xvfb and QGIS")
+    read, write = os.pipe()
+    with subprocess.Popen(
+        ["Xvfb", "-displayfd", str(write), "-screen", "0", "1400x900x24"], pass_fds=[write], stderr=subprocess.DEVNULL
+    ) as server:
+        os.close(write)
+        with os.fdopen(read) as names:
+            yield f":{names.readline().strip()}"
+        server.terminate()
+
+
+@pytest.fixture
+def model(tmp_path):
+    """The sample model, or an untrained one."""
+    if not ENGINE:
+        pytest.skip("no engine: set WSSS_GEO_PYTHON or make .venv")
+    made = tmp_path / "model.safetensors"
+    if MODEL.is_file():
+        shutil.copy(MODEL, made)
+    else:
+        script = ROOT / "tests/qgis/make_model.py"
+        subprocess.run([ENGINE, str(script), str(made)], check=True, env={**os.environ, "PYTHONPATH": str(ROOT)})
+    return made
+
+
+@pytest.fixture
+def in_qgis(screen, tmp_path):
+    """``in_qgis("press_x.py", settings, **more)`` runs a script in a QGIS of an empty profile; what it saw.
+
+    The script finds the sample scene in $SCENE, its helpers in $HERE, a folder for its files in $WORK and one for
+    pictures in $SEEN: a temporary one, or $WSSS_GEO_PICTURES.
+    """
+    if not SCENE.is_file():
+        pytest.skip("no sample data")
+    spec = importlib.util.spec_from_file_location("package_plugin", ROOT / "tools/package_plugin.py")
+    tool = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(tool)
+
+    def run(script, settings="", **more):
+        profile = tmp_path / "home/.local/share/QGIS/QGIS3/profiles/default"
+        tool.write_folder(profile / "python/plugins")
+        (profile / "QGIS").mkdir()
+        (profile / "QGIS/QGIS3.ini").write_text(settings)
+        seen = Path(os.environ.get("WSSS_GEO_PICTURES", tmp_path))
+        (tmp_path / "work").mkdir()
+        environment = {
+            **os.environ, "HOME": str(tmp_path / "home"), "DISPLAY": screen, "WSSS_GEO_PYTHON": ENGINE,
+            "SEEN": str(seen), "WORK": str(tmp_path / "work"), "SCENE": str(SCENE),
+            "HERE": str(Path(__file__).parent),
+            "XDG_RUNTIME_DIR": str(tmp_path), "QT_QPA_PLATFORM": "xcb", **more,
+        }  # fmt: skip
+        started = time.monotonic()
+        subprocess.run(
+            ["qgis", "--nologo", "--noversioncheck", "--code", str(Path(__file__).with_name(script))],
+            env=environment, capture_output=True, timeout=900, check=False,
+        )  # fmt: skip
+        assert (seen / "seen.json").is_file(), f"QGIS ended after {time.monotonic() - started:.0f} s without a word"
+        found = json.loads((seen / "seen.json").read_text())
+        (seen / "seen.json").unlink()
+        assert "fault" not in found, found["fault"]
+        return found
+
+    return run
