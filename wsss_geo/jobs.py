@@ -44,7 +44,10 @@ class TileJob(Job):
     classes: Optional[str] = setting(None, "path", "classes.json; without it the classes are those of the tags")
     background: Optional[str] = setting(None, "text", "Background policy: none, explicit or surrogate:<class>")
     dataset: Optional[str] = setting(
-        None, "choice", "Public data set in its own folders: brings classes, tags, masks, splits", choices=DATASETS
+        None,
+        "choice",
+        "Public data set in its own folders: brings classes, tags, masks, splits, and its values of the options below",
+        choices=DATASETS,
     )
     protocol: Optional[str] = setting(
         None, "choice", "Whose classes and splits to take; official unless given", choices=PROTOCOLS, advanced=True
@@ -227,6 +230,13 @@ class VectorizeJob(Job):
     detail: int = setting(
         4, "int", "Pixels along a cell of activation maps that borders are drawn with", low=1, high=64, advanced=True
     )
+
+    def check(self) -> None:
+        """What concerns activation maps needs them."""
+        if self.from_cam and self.confidence is not None:
+            raise UsageError("vectorize: confidence and from_cam do not go together", "leave one of them out")
+        if not self.from_cam and (self.threshold, self.detail) != (0.5, 4):
+            raise UsageError("vectorize: threshold and detail are for activation maps", "add --from-cam")
 
 
 @dataclass(frozen=True)

@@ -83,7 +83,8 @@ def assemble(
         tiles = _at_most(tiles, collection.most, job.seed)
     for part, share in (("val", job.val), ("test", job.test)):
         if share > 0 and part not in official.values() and not (tiles["split"] == part).any():
-            report.warn(f"too few scenes to hold any out for {part}; add rasters or use a smaller --scene-block")
+            remedy = "take a larger share" if official else "add rasters or use a smaller --scene-block"
+            report.warn(f"too few scenes to hold any out for {part}; {remedy}")
     if int(tiles.groupby("scene_id")["split"].nunique().max()) != 1:
         raise RuntimeError("a scene is in two splits")  # never by construction; scores would be worthless
     return tiles[list(COLUMNS)]
