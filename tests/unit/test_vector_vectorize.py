@@ -200,6 +200,8 @@ def test_activation_maps_without_names(tmp_path):
         run(mask=path, out=tmp_path / "cam.gpkg", from_cam=True)
     with pytest.raises(UsageError, match="confidence"):
         run(mask=path, out=tmp_path / "cam.gpkg", from_cam=True, confidence=path)
+    with pytest.raises(UsageError, match="from-cam"):
+        run(mask=path, out=tmp_path / "cam.gpkg", threshold=0.7)
     save(tmp_path / "int.tif", soft_maps("uint8").astype(np.int32), nodata=None)
     with pytest.raises(InputError, match="activation maps"):
         run(mask=tmp_path / "int.tif", out=tmp_path / "int.gpkg", from_cam=True)

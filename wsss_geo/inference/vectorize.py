@@ -13,7 +13,7 @@ import numpy as np
 from rasterio.windows import Window
 
 from wsss_geo.classes import IGNORE, ClassScheme, read_classes
-from wsss_geo.errors import InputError, UsageError
+from wsss_geo.errors import InputError
 from wsss_geo.inference.areas import pixel_areas
 from wsss_geo.inference.cam_labels import cam_labels
 from wsss_geo.inference.labels import Labels
@@ -100,8 +100,6 @@ def mask_labels(
 def _labels(job: VectorizeJob, report: Progress) -> Labels:
     classes = read_classes(job.classes) if job.classes else None
     if job.from_cam:
-        if job.confidence is not None:
-            raise UsageError("vectorize: --confidence and --from-cam do not go together", "leave one of them out")
         return cam_labels(job.mask, report, job.threshold, job.detail, classes)
     return mask_labels(job.mask, report, job.confidence, classes or read_mask_classes(_checked_mask(job.mask).path))
 
