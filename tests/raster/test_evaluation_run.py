@@ -201,7 +201,7 @@ def test_pixels_are_decided_after_upsampling():
     """Two tokens of 8 px whose scores cross half-way: the border lies where the interpolated scores are equal."""
 
     class Ramp:
-        patch = 8
+        multiple = patch = 8
         mean = torch.zeros(1, 3, 1, 1)
 
         def predict(self, image, scores):
