@@ -107,16 +107,20 @@ def _leave(band: Band, arrays: BandArrays) -> None:
 
 def _check_key(task: RasterTask, key: dict[str, Any]) -> None:
     """Raise EnvironmentFault if this machine would not give the bytes that the others give."""
-    own = json.loads(json.dumps(task.key()))
-    own["input"]["path"], own_area = key["input"].get("path"), own.get("area of interest")
-    if own_area and key.get("area of interest"):
-        own_area["path"] = key["area of interest"].get("path")
+    own, key = _without_paths(json.loads(json.dumps(task.key()))), _without_paths(key)
     strange = sorted(k for k in {*own, *key} if own.get(k) != key.get(k))
     if strange:
         raise EnvironmentFault(
             f"{socket.gethostname()} has another {', '.join(strange)} than the machine that started the run",
             "use the same files and the same versions of wsss-geo, torch and rasterio everywhere",
         )
+
+
+def _without_paths(value: Any) -> Any:
+    """Return ``value`` without any ``path``: the same file may be called by another name here."""
+    if isinstance(value, dict):
+        return {k: _without_paths(v) for k, v in value.items() if k != "path"}
+    return [_without_paths(v) for v in value] if isinstance(value, list) else value
 
 
 def _engine(order: BandOrder) -> Engine:
