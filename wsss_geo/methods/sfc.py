@@ -16,11 +16,12 @@ mean where a class leads. Gradients reach both; those of the prototypes end in t
 The bank keeps the latest image of each class; ``bank`` of its slots join every batch.
 
 On a plain ViT the features are those of middle and final tokens instead of four stages of a ResNet, and the optimiser
-is that of the other methods. The published chain goes on with refined maps that teach a second network; here, in
-a single stage, the maps teach the decoder: classifier's plus 0.3 of the prototypes', merged over scales, from ``start``
+is that of the other methods. The published chain goes on with refined maps that teach a second network; here, in a
+single stage, the maps teach the decoder: classifier's plus 0.3 of the prototypes', merged over scales, from ``start``
 on. Further differences: the bank is drawn from its filled slots, so that no empty image is shown; ``extra``, what the
 bank adds to the frequency of a class, follows from the tile set (a constant for VOC in the published program: 396),
-and a class that no tile carries has no say in the weights.
+the weights have bounds, and a class that no tile carries has no say in them; no gradient is stopped within the
+encoder. Prediction shows the classifier's maps alone.
 
 Policy ``none`` (no background class) is not in the paper; there the maps have no background channel, and every token
 where a tagged class is warm is a seed of the warmest one.
