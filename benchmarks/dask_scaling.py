@@ -1,10 +1,11 @@
 """Two workers against one: what sharing a prediction among processes of one machine is worth.
 
-    python benchmarks/dask_scaling.py [--height 8192] [--width 4096] [--repeats 3] [--folder DIR]
+    python benchmarks/dask_scaling.py [--height 8192] [--width 4096] [--repeats 3] [--backbone NAME] [--folder DIR]
 
 Every worker has one thread for the network and one that decodes. A ViT-Small/16 with random weights predicts a
 synthetic scene with windows of 224 px, end to end as ``wsss-geo predict --workers N`` does; starting the workers and
 loading the model is left out of the time, as it does not grow with the raster. The masks must be the same to the byte.
+The processor time of all processes tells what sharing costs, also on a machine that does other things meanwhile.
 Last line: time with one worker / time with two.
 """
 
@@ -20,6 +21,7 @@ import tempfile
 import time
 from pathlib import Path
 
+import psutil
 import rasterio
 import torch
 from predict import make_raster
@@ -35,24 +37,30 @@ from wsss_geo.nn.model_file import ModelCard, build_network, load_model, save_mo
 from wsss_geo.progress import Progress
 from wsss_geo.raster.normalisation import Normalisation
 
-BACKBONE, WINDOW = "vit_small_patch16_224", 224
+WINDOW = 224
 
 
-def make_model(path: Path) -> None:
-    """Write a ViT-Small/16 with random weights."""
+def make_model(path: Path, backbone: str) -> None:
+    """Write a ViT with random weights."""
     scheme = ClassScheme.from_names([f"class {i}" for i in range(7)])
     fixed = Normalisation((0.0,) * 3, (255.0,) * 3, (0.5,) * 3, (0.25,) * 3)
-    card = ModelCard("aerial", {"backbone": BACKBONE}, scheme, ("red", "green", "blue"), fixed, None, WINDOW)
+    card = ModelCard("aerial", {"backbone": backbone}, scheme, ("red", "green", "blue"), fixed, None, WINDOW)
     torch.manual_seed(0)
     save_model(path, build_network(card), card)
 
 
-def timed(team: Team, job: PredictJob) -> float:
-    """Predict once and return the seconds."""
+def processor_time() -> float:
+    """Return the seconds that this process and its workers have computed."""
+    own = psutil.Process()
+    return sum(sum(p.cpu_times()[:2]) for p in (own, *own.children(recursive=True)))
+
+
+def timed(team: Team, job: PredictJob) -> tuple[float, float]:
+    """Predict once and return the seconds and the processor time."""
     model = load_model(job.model)
     engine = Engine(job, model, build_predictor(model, torch.device("cpu"), job), team.device("cpu"))
     targets, report = Targets(Path(job.out), None, None), Progress()
-    started = time.perf_counter()
+    started, computed = time.perf_counter(), processor_time()
     task = open_task(job.rasters[0], engine, report)
     with (
         rasterio.Env(GDAL_CACHEMAX=task.limits.cache),
@@ -61,7 +69,7 @@ def timed(team: Team, job: PredictJob) -> float:
         team.share(task, work, report) as fill,
     ):
         predict_raster(task, targets, work, report, fill)
-    return time.perf_counter() - started
+    return time.perf_counter() - started, processor_time() - computed
 
 
 def main() -> None:
@@ -70,6 +78,7 @@ def main() -> None:
     parser.add_argument("--height", type=int, default=8192)
     parser.add_argument("--width", type=int, default=4096)
     parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--backbone", default="vit_small_patch16_224")
     parser.add_argument("--folder", type=Path)
     given = parser.parse_args()
     os.environ["OMP_NUM_THREADS"] = "1"
@@ -77,10 +86,10 @@ def main() -> None:
         raster, model = Path(folder) / "scene.tif", Path(folder) / "model.safetensors"
         make_raster(raster, given.width, given.height)
         make_raster(raster.with_name("warm-up.tif"), 512)
-        make_model(model)
+        make_model(model, given.backbone)
         machine = f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores"
-        print(f"{machine}, {given.height} x {given.width} px, {BACKBONE}")
-        seconds: dict[int, list[float]] = {1: [], 2: []}
+        print(f"{machine}, {given.height} x {given.width} px, {given.backbone}")
+        runs: dict[int, list[tuple[float, float]]] = {1: [], 2: []}
         masks = []
         for _ in range(given.repeats):  # in turns, so that whatever else the machine does is shared fairly
             for workers in (1, 2):
@@ -89,12 +98,15 @@ def main() -> None:
                 small = dataclasses.replace(job, rasters=(str(raster.with_name("warm-up.tif")),))
                 with gather_team(job, Progress()) as team:
                     timed(team, small)
-                    seconds[workers].append(timed(team, job))
-                print(f"{workers} worker{'s' * (workers > 1)}: {seconds[workers][-1]:8.1f} s", flush=True)
+                    runs[workers].append(timed(team, job))
+                seconds, computed = runs[workers][-1]
+                print(f"{workers} worker(s): {seconds:8.1f} s, {computed:8.1f} s of processors", flush=True)
                 masks.append(out.read_bytes())
         if len(set(masks)) > 1:
             raise SystemExit("the masks differ")
-    one, two = (statistics.median(seconds[n]) for n in (1, 2))
+    one, two = (statistics.median(r[0] for r in runs[n]) for n in (1, 2))
+    work = [statistics.median(r[1] for r in runs[n]) for n in (1, 2)]
+    print(f"processor time, 2 workers / 1 worker: {work[1] / work[0]:.2f}")
     print(f"1 worker / 2 workers: {one / two:.2f}")
 
 

@@ -1,13 +1,14 @@
 """Overhead of prediction: a model that costs almost nothing, so that what is left is the pipeline.
 
     python benchmarks/predict.py [--size 4096,8192] [--repeats 3] [--folder DIR] [--only wsss-geo,plain,monai]
-                                 [--repeat-pixels FILE]
+                                 [--repeat-pixels FILE] [--rows N]
 
 Compared in the same run, each in a process of its own: wsss-geo (mask written as COG), a plain loop that stitches
 full-size float32 scores and writes the mask, and MONAI's sliding window (gaussian blending) where it is installed
 (``pip install --no-deps monai`` is enough). With ``--repeat-pixels`` the scene is a VRT that repeats the pixels of an
 image, so that its size costs no disk: ``--size 32768,100000 --only wsss-geo`` shows that memory and pace stay as they
-are. Last line of each size: time of wsss-geo / time of the fastest of the others.
+are. ``--rows 2048`` stops after so many rows: memory depends on the width alone. Last line of each size: time of
+wsss-geo / time of the fastest of the others.
 """
 
 from __future__ import annotations
@@ -71,11 +72,11 @@ def make_raster(path: Path, size: int, height: int | None = None) -> None:
             out.write(pixels, window=Window(0, row, size, rows))
 
 
-def make_vrt(path: Path, size: int, image: Path) -> None:
-    """Write a VRT of ``size`` x ``size`` pixels that repeats the first three bands of ``image``."""
+def make_vrt(path: Path, size: int, rows: int, image: Path) -> None:
+    """Write a VRT of ``rows`` x ``size`` pixels that repeats the first three bands of ``image``."""
     with rasterio.open(image) as source:
         height, width = source.height, source.width
-    spots = [(r, c) for r in range(0, size, height) for c in range(0, size, width)]
+    spots = [(r, c) for r in range(0, rows, height) for c in range(0, size, width)]
     bands = []
     for band, color in enumerate(("Red", "Green", "Blue"), start=1):
         parts = "".join(
@@ -88,7 +89,7 @@ def make_vrt(path: Path, size: int, image: Path) -> None:
             f'<VRTRasterBand dataType="Byte" band="{band}"><ColorInterp>{color}</ColorInterp>{parts}</VRTRasterBand>'
         )
     path.write_text(
-        f'<VRTDataset rasterXSize="{size}" rasterYSize="{size}"><SRS>EPSG:32632</SRS>'
+        f'<VRTDataset rasterXSize="{size}" rasterYSize="{rows}"><SRS>EPSG:32632</SRS>'
         f"<GeoTransform>600000, 0.5, 0, 5400000, 0, -0.5</GeoTransform>{''.join(bands)}</VRTDataset>"
     )
 
@@ -218,6 +219,7 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--folder", type=Path)
     parser.add_argument("--repeat-pixels", type=Path, metavar="FILE", help="image whose pixels a VRT repeats")
+    parser.add_argument("--rows", type=int, help="rows of the scene; as many as columns unless given")
     parser.add_argument("--only", default=",".join(RUNS))
     for hidden in ("--measure", "--raster", "--out"):
         parser.add_argument(hidden, help=argparse.SUPPRESS)
@@ -235,31 +237,33 @@ def main() -> None:
     for size in (int(text) for text in given.size.split(",")):
         with tempfile.TemporaryDirectory(dir=given.folder) as folder:
             raster = Path(folder) / ("scene.vrt" if given.repeat_pixels else "scene.tif")
+            rows = given.rows or size
             if given.repeat_pixels:
-                make_vrt(raster, size, given.repeat_pixels)
+                make_vrt(raster, size, rows, given.repeat_pixels)
             else:
-                make_raster(raster, size)
+                make_raster(raster, size, rows)
             make_raster(raster.with_name("warm-up.tif"), 1024)
-            compare(raster, size, [n for n in names if n == "wsss-geo" or size <= LARGEST_OTHERS], given.repeats)
+            others = rows == size <= LARGEST_OTHERS  # they take squares
+            compare(raster, rows, size, [n for n in names if n == "wsss-geo" or others], given.repeats)
 
 
-def compare(raster: Path, size: int, names: list[str], repeats: int) -> None:
+def compare(raster: Path, rows: int, size: int, names: list[str], repeats: int) -> None:
     """Print the lines of one size."""
-    print(f"{size} x {size} px")
+    print(f"{rows} x {size} px")
     print(f"{'':10} {'s':>8} {'CPU s':>8} {'ns/px':>8} {'peak MiB':>9} {'imports MiB':>12}")
-    rows = {}
+    table = {}
     for name in names:
         runs = [measure(name, raster, raster.with_name(f"{name}.tif")) for _ in range(repeats)]
         row = {key: statistics.median(r[key] for r in runs) for key in runs[0]}
-        rows[name] = row
-        pace = row["seconds"] / size**2 * 1e9
+        table[name] = row
+        pace = row["seconds"] / (rows * size) * 1e9
         times = f"{row['seconds']:8.2f} {row['cpu']:8.2f} {pace:8.1f}"
         print(f"{name:10} {times} {row['peak']:9.0f} {row['imports']:12.0f}", flush=True)
-    if "wsss-geo" in rows and "monai" in rows:
-        print(f"wsss-geo / monai: {rows['wsss-geo']['seconds'] / rows['monai']['seconds']:.3f}")
-    others = [rows[n]["seconds"] for n in rows if n != "wsss-geo"]
-    if "wsss-geo" in rows and others:
-        print(f"wsss-geo / fastest other: {rows['wsss-geo']['seconds'] / min(others):.3f}")
+    if "wsss-geo" in table and "monai" in table:
+        print(f"wsss-geo / monai: {table['wsss-geo']['seconds'] / table['monai']['seconds']:.3f}")
+    others = [table[n]["seconds"] for n in table if n != "wsss-geo"]
+    if "wsss-geo" in table and others:
+        print(f"wsss-geo / fastest other: {table['wsss-geo']['seconds'] / min(others):.3f}")
 
 
 if __name__ == "__main__":

@@ -151,14 +151,14 @@ class PredictJob(Job):
     device: str = setting("auto", "choice", "Where to compute", choices=DEVICES)
     threads: int = setting(2, "int", "Threads that decode the raster", low=1, high=64, advanced=True)
     max_memory: Optional[str] = setting(
-        None, "text", "Most memory to use, such as 1.5GiB: batches and reads become smaller to keep to it", advanced=True
+        None, "text", "Most memory of a process, such as 1.5GiB: batches and reads become smaller", advanced=True
     )
     workers: int = setting(0, "int", "Processes of this machine that share the work; 0: do it in one", low=0)
     scheduler: Optional[str] = setting(
         None, "text", "Dask scheduler whose workers share the work, as in tcp://head:8786", advanced=True
     )
     shard: Optional[str] = setting(
-        None, "text", "Compute only one part, as in 2/8, for the tasks of a batch queue; --finish joins them", advanced=True
+        None, "text", "Compute one part, as in 2/8, for the tasks of a batch queue; --finish joins them", advanced=True
     )
     finish: bool = setting(False, "flag", "Join what the shards have computed", advanced=True)
     stac: bool = setting(False, "flag", "Write a STAC item beside the mask", advanced=True)
@@ -169,6 +169,8 @@ class PredictJob(Job):
         given = [name for name, value in ways.items() if value]
         if len(given) > 1:
             raise UsageError(f"predict: {' and '.join(given)} do not go together", "give one of them")
+        if self.mosaic is not None and (self.shard or self.finish):
+            raise UsageError("predict: each shard would write the mosaic anew", "join the rasters first (gdalbuildvrt)")
         if self.shard is not None:
             parse_shard(self.shard)
         if self.max_memory is not None:

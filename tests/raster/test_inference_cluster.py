@@ -206,6 +206,7 @@ def test_shards_of_several_rasters(scene, tmp_path):
         {"shard": "x"},
         {"shard": "1/2", "finish": True},
         {"workers": 2, "shard": "1/2"},
+        {"mosaic": "first", "shard": "1/2"},
     ],
 )
 def test_wrong_ways_to_share_are_refused(scene, options):
