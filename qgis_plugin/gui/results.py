@@ -90,4 +90,6 @@ def _add(group: QgsLayerTreeGroup, layers: list[tuple[QgsMapLayer, bool]]) -> li
         node: QgsLayerTreeLayer = group.insertLayer(at, layer)
         node.setItemVisibilityChecked(visible)
         node.setExpanded(visible)
+    for expanded in (False, True):  # the tree shows a change alone, and collapses what was empty
+        group.setExpanded(expanded)
     return [layer.id() for layer, _ in usable]

@@ -17,7 +17,6 @@ from qgis.PyQt.QtWidgets import (
     QLabel,
     QProgressBar,
     QPushButton,
-    QScrollArea,
     QSlider,
     QVBoxLayout,
     QWidget,
@@ -28,6 +27,7 @@ from ..confident import set_threshold
 from ..report import area_table
 from ..translate import tr
 from .algorithm_run import AlgorithmRun, RefusedError
+from .fitting import scrolling
 from .results import load_results
 from .segment_form import FormError, SegmentForm
 
@@ -147,7 +147,8 @@ class SegmentDock(QgsDockWidget):
         areas = {c: float(v) for c, v in json.loads(results["AREAS"]).items()}
         whole = sum(areas.values())
         shares = {c: v / whole for c, v in areas.items()} if whole else {}
-        self.areas.setText(area_table(areas, shares, metric))
+        table = area_table(areas, shares, metric)  # a label knows no style sheet
+        self.areas.setText(table.replace("<table>", '<table cellpadding="3">').replace('class="n"', 'align="right"'))
         self._report = str(results.get("REPORT") or "")
         self._results.setTitle(tr("Preview") if self._preview else tr("Result"))
         self.status.setText(tr("Previewed what the map showed.") if self._preview else tr("Done."))
@@ -218,8 +219,4 @@ class SegmentDock(QgsDockWidget):
         for widget in (self.progress, self.status, self._results):
             whole.addWidget(widget)
         whole.addStretch(1)
-        area = QScrollArea()
-        area.setWidgetResizable(True)
-        area.setFrameShape(QScrollArea.Shape.NoFrame)
-        area.setWidget(page)
-        self.setWidget(area)
+        self.setWidget(scrolling(page))

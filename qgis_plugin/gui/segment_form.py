@@ -32,7 +32,7 @@ from ..algorithms.segment import LAST_MODEL
 from ..algorithms.sources import raster_refusal, window_of
 from ..model_card import ModelCardError, card_html, read_model_card
 from ..translate import tr
-from .layer_box import layer_box
+from .fitting import layer_box
 from .results import output_paths
 
 #: More pixels than this are no preview.

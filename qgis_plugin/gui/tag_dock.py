@@ -10,7 +10,7 @@ from typing import Any
 from qgis.core import Qgis, QgsMapLayer, QgsProject, QgsRasterLayer, QgsVectorLayer
 from qgis.gui import QgsDockWidget, QgsMapTool
 from qgis.PyQt.QtCore import QTimer
-from qgis.PyQt.QtWidgets import QFileDialog, QInputDialog, QScrollArea, QStackedWidget
+from qgis.PyQt.QtWidgets import QFileDialog, QInputDialog, QStackedWidget
 
 from ...wsss_geo.errors import WsssGeoError
 from ..algorithms.sources import raster_path
@@ -27,6 +27,7 @@ from ..scenes.layer import (
 from ..scenes.session import TagSession
 from ..scenes.style import style_scenes
 from ..translate import tr
+from .fitting import scrolling
 from .scene_view import SceneView
 from .tag_page import TagPage
 from .tag_setup import TagSetup
@@ -52,11 +53,7 @@ class TagDock(QgsDockWidget):
         self.setup, self.page = TagSetup(), TagPage()
         self._pages = QStackedWidget()
         for page in (self.setup, self.page):
-            area = QScrollArea()
-            area.setWidgetResizable(True)
-            area.setFrameShape(QScrollArea.Shape.NoFrame)
-            area.setWidget(page)
-            self._pages.addWidget(area)
+            self._pages.addWidget(scrolling(page))
         self.setWidget(self._pages)
         self.setup.begun.connect(self._guarded(self.begin))
         self.setup.resumed.connect(self._guarded(lambda layer: self.resume(QgsProject.instance().mapLayer(layer))))

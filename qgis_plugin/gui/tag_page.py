@@ -13,7 +13,7 @@ from ..compat import QShortcut
 from ..scenes.session import TagSession
 from ..translate import tr
 from .class_rows import KEYS, ClassRows
-from .layer_box import layer_box
+from .fitting import layer_box
 
 #: Action, its keys, its button's text (none: keys alone). Keys work in the dock and on the map.
 _ACTIONS = (

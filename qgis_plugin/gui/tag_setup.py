@@ -27,7 +27,7 @@ from ..model_card import ModelCardError, read_model_card
 from ..scenes.grid import MOST_SCENES
 from ..scenes.layer import grid_of, is_scene_layer
 from ..translate import tr
-from .layer_box import layer_box
+from .fitting import layer_box
 
 _SIZE = "wsss_geo/scene_size"
 

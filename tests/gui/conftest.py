@@ -49,14 +49,20 @@ def model(tmp_path):
 
 
 @pytest.fixture
-def in_qgis(screen, tmp_path):
-    """``in_qgis("press_x.py", settings, **more)`` runs a script in a QGIS of an empty profile; what it saw.
-
-    The script finds the sample scene in $SCENE, its helpers in $HERE, a folder for its files in $WORK and one for
-    pictures in $SEEN: a temporary one, or $WSSS_GEO_PICTURES.
-    """
+def scene():
+    """The sample scene."""
     if not SCENE.is_file():
         pytest.skip("no sample data")
+    return SCENE
+
+
+@pytest.fixture
+def in_qgis(screen, scene, tmp_path):
+    """``in_qgis("press_x.py", settings, **more)`` runs a script in a QGIS of an empty profile; what it saw.
+
+    The script finds the sample scene in $SCENE (unless another is given), its helpers in $HERE, a folder for its files
+    in $WORK and one for pictures in $SEEN: a temporary one, or $WSSS_GEO_PICTURES.
+    """
     spec = importlib.util.spec_from_file_location("package_plugin", ROOT / "tools/package_plugin.py")
     tool = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(tool)
@@ -70,7 +76,7 @@ def in_qgis(screen, tmp_path):
         (tmp_path / "work").mkdir()
         environment = {
             **os.environ, "HOME": str(tmp_path / "home"), "DISPLAY": screen, "WSSS_GEO_PYTHON": ENGINE,
-            "SEEN": str(seen), "WORK": str(tmp_path / "work"), "SCENE": str(SCENE),
+            "SEEN": str(seen), "WORK": str(tmp_path / "work"), "SCENE": str(scene),
             "HERE": str(Path(__file__).parent),
             "XDG_RUNTIME_DIR": str(tmp_path), "QT_QPA_PLATFORM": "xcb", **more,
         }  # fmt: skip
