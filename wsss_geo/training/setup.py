@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import os
+import shutil
 from typing import Any
 
 import torch
@@ -88,6 +90,8 @@ def make_method(job: TrainJob, card: ModelCard, settings: Settings) -> Method:
         network.encoder.position.requires_grad_(False)  # as in the published family; from scratch it has to learn
     method = METHODS[job.method](network, card.classes, settings, job.steps)
     method.meet_tiles(torch.tensor([card.tag_counts[name] for name in card.classes.taggable]))
+    if job.compile:
+        _compile(network)
     return method
 
 
@@ -97,6 +101,18 @@ def make_settings(job: TrainJob) -> Settings:
     if job.learning_rate is not None:
         given["lr"] = job.learning_rate
     return settings_from(METHODS[job.method].settings_type, given)
+
+
+def _compile(network: Network) -> None:
+    """Compile the encoder: block by block where it has blocks, which are alike, so that one is compiled for all.
+
+    Raises EnvironmentFault without a compiler.
+    """
+    if not any(map(shutil.which, filter(None, (os.environ.get("CXX"), "g++", "clang++", "c++", "cl")))):
+        raise EnvironmentFault("train.compile: no C++ compiler is installed", "install g++, or leave --compile out")
+    blocks = getattr(getattr(network.encoder, "vit", None), "blocks", None)
+    for part in (network.encoder,) if blocks is None else blocks:
+        part.compile()
 
 
 def _network(job: TrainJob, card: ModelCard) -> Network:
