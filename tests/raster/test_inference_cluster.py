@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
+import json
 import os
 import signal
 import subprocess
@@ -151,8 +153,6 @@ def test_shards_in_any_order_then_finish(scene, tmp_path):
 
 
 def run_windows(folder):
-    import json
-
     return json.loads((folder / "whole.tif.json").read_text())["result"]["windows"]
 
 
@@ -196,6 +196,39 @@ def test_shards_of_several_rasters(scene, tmp_path):
     for name in ("a", "b"):
         with rasterio.open(tmp_path / "out" / f"{name}.tif") as file:
             np.testing.assert_array_equal(file.read(1), expected)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"overlap": 0.8, "batch_size": 3},
+        {"refine": "par", "threshold": 0.35},
+        {"aoi": "600005,5399500,600040,5399900"},
+        {"model": "gsd.safetensors", "polygons": "p.gpkg"},
+    ],
+    ids=lambda options: next(iter(options)),
+)
+def test_every_way_to_predict_can_be_cut_into_parts(scene, tmp_path, options):
+    with rasterio.open(scene / "scene.tif") as file:
+        profile, pixels = file.profile, file.read(window=rasterio.windows.Window(0, 0, 100, 1300))
+    with rasterio.open(tmp_path / "scene.tif", "w", **(profile | {"height": 1300})) as file:
+        file.write(pixels)
+    save_model(tmp_path / "gsd.safetensors", build_network(CARD), dataclasses.replace(CARD, gsd=0.81))
+    os.link(scene / "m.safetensors", tmp_path / "m.safetensors")
+    paths = {k: str(tmp_path / options[k]) for k in ("model", "polygons") if k in options}
+    wanted = {"model": str(tmp_path / "m.safetensors"), "device": "cpu", **options, **paths}
+
+    def outcome(name, **more):
+        fields = {**wanted, **more, "out": str(tmp_path / f"{name}.tif"), "confidence": str(tmp_path / f"{name}c.tif")}
+        return run.run(PredictJob((str(tmp_path / "scene.tif"),), **fields), Progress())
+
+    whole = outcome("whole")
+    for part in ("3/3", "1/3", "2/3"):
+        assert outcome("parts", shard=part).bands == 1
+    joined = outcome("parts", finish=True)
+    assert (joined.windows, joined.area_m2) == (whole.windows, whole.area_m2)
+    for end in (".tif", "c.tif"):
+        assert (tmp_path / f"parts{end}").read_bytes() == (tmp_path / f"whole{end}").read_bytes()
 
 
 @pytest.mark.parametrize(
@@ -287,8 +320,6 @@ def cluster(tmp_path):
     deadline = time.monotonic() + 60
     while not known.exists() and time.monotonic() < deadline:
         time.sleep(0.1)
-    import json
-
     yield json.loads(known.read_text())["address"], started[1:]
     for process in started:
         process.kill()
