@@ -14,6 +14,7 @@ import shapely
 from wsss_geo.classes import IGNORE, ClassScheme
 from wsss_geo.errors import UsageError
 from wsss_geo.vector.areas import polygon_areas
+from wsss_geo.vector.compiled import compiled
 from wsss_geo.vector.sieve import sieve
 from wsss_geo.vector.trace import Relabeller, Rings, Scanner
 
@@ -183,13 +184,15 @@ def _frame(
     source: str,
     model: str,
 ) -> geopandas.GeoDataFrame:
-    corners: npt.NDArray[np.float64] = rings.corners.astype(np.float64)
     ring_starts, polygon_starts = rings.ring_starts, rings.region_starts
     if simplify_px > 0 and len(rings):
-        polygons = shapely.from_ragged_array(shapely.GeometryType.POLYGON, corners, (ring_starts, polygon_starts))
+        exact = rings.corners.astype(np.float64)
+        polygons = shapely.from_ragged_array(shapely.GeometryType.POLYGON, exact, (ring_starts, polygon_starts))
         polygons = shapely.coverage_simplify(polygons, simplify_px, simplify_boundary=False)
-        _, corners, (ring_starts, polygon_starts) = shapely.to_ragged_array(polygons)
-    corners = corners @ affine[:, :2].T + affine[:, 2]
+        _, kept, (ring_starts, polygon_starts) = shapely.to_ragged_array(polygons)
+        corners = _placed(kept.astype(np.int32), affine)  # simplifying drops corners and moves none
+    else:
+        corners = _placed(rings.corners, affine)
     polygons = shapely.from_ragged_array(shapely.GeometryType.POLYGON, corners, (ring_starts, polygon_starts))
     areas = polygon_areas(corners, ring_starts, polygon_starts, crs)
     values, confidence = rings.values, rings.confidence * confidence_scale
@@ -216,6 +219,17 @@ def _frame(
         geometry=geopandas.array.GeometryArray(polygons),
         crs=crs,
     )
+
+
+@compiled
+def _placed(corners: npt.NDArray[np.int32], affine: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Return pixel corners [P, 2] in the CRS."""
+    out = np.empty((len(corners), 2), np.float64)
+    for i in range(len(corners)):
+        x, y = corners[i, 0], corners[i, 1]
+        out[i, 0] = affine[0, 0] * x + affine[0, 1] * y + affine[0, 2]
+        out[i, 1] = affine[1, 0] * x + affine[1, 1] * y + affine[1, 2]
+    return out
 
 
 def _class_name(value: int, classes: ClassScheme | None) -> str:
