@@ -1,0 +1,224 @@
+"""DSMF-Net's parts against hand-made answers, and the whole on a texture it learns by heart."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch.nn import functional
+
+from wsss_geo.nn.dsmf import Examples, GraphAttention, Pyramid, cell_shares, episode_loss, pixel_loss, priors
+from wsss_geo.nn.fewshot_network import ConditionedNetwork, FewShotNetwork
+from wsss_geo.nn.frozen import FrozenBackbone
+from wsss_geo.nn.prototypes import masked_average, part_prototypes, part_similarity, prior_map, self_support
+
+TINY_MEVT = {"widths": [8, 8, 8, 8], "depths": [1, 1, 1, 1], "heads": [1, 1, 1, 1], "fusion": 16, "stride": 4}
+NORMAL = {"mean": (0.5,) * 3, "std": (0.25,) * 3}
+
+
+def unit(*degrees):
+    """Vectors [1,M,2] at these angles."""
+    return torch.tensor([[[math.cos(math.radians(d)), math.sin(math.radians(d))] for d in degrees]])
+
+
+def test_prior_is_the_best_cosine_stretched():
+    query, examples = unit(0, 30, 90), 7 * unit(0, 60, 90)
+    weight = torch.tensor([[1.0, 1.0, 0.0]])  # the example at 90 degrees is not what is sought
+    best = torch.tensor([1.0, math.cos(math.radians(30)), math.cos(math.radians(30))])
+    expected = (best - best.min()) / (best.max() - best.min())
+    assert prior_map(query, examples, weight)[0] == pytest.approx(expected, abs=1e-5)
+    bounds = (torch.tensor([[0.5]]), torch.tensor([[1.0]]))
+    assert prior_map(query, examples, weight, bounds)[0] == pytest.approx((best - 0.5) / 0.5, abs=1e-5)
+
+
+def test_prior_does_not_depend_on_the_rest_of_the_window():
+    examples, share = unit(0, 10, 80, 100), torch.tensor([[1.0, 1.0, 0.0, 0.0]])
+    whole = priors(unit(5, 40, 95), examples, share, 1 - share)
+    part = priors(unit(40), examples, share, 1 - share)
+    for a, b in zip(whole, part, strict=True):
+        assert a[0, 1] == b[0, 0]
+    assert whole[0][0, 0] > whole[0][0, 2]
+    assert whole[1][0, 0] < whole[1][0, 2]
+
+
+def test_masked_average_is_a_weighted_mean():
+    vectors = torch.tensor([[[1.0, 0.0], [3.0, 4.0], [100.0, 100.0]]])
+    assert masked_average(vectors, torch.tensor([[1.0, 0.5, 0.0]]))[0].tolist() == pytest.approx([5 / 3, 4 / 3])
+    assert masked_average(vectors, torch.zeros(1, 3))[0].tolist() == [0, 0]
+
+
+def test_parts_find_the_directions_there_are():
+    vectors = 3 * unit(0, 2, 4, 88, 90, 92, 200)
+    weight = torch.tensor([[1.0] * 6 + [0.0]])
+    parts = part_prototypes(vectors, weight, 2)
+    angles = sorted(torch.rad2deg(torch.atan2(parts[0, :, 1], parts[0, :, 0])).tolist())
+    assert angles == pytest.approx([2, 90], abs=0.01)
+    assert part_similarity(unit(91), parts)[0, 0] == pytest.approx(math.cos(math.radians(1)), abs=1e-3)
+    assert not part_prototypes(vectors, torch.zeros(1, 7), 2).any()
+
+
+def test_one_part_is_the_direction_of_the_mean():
+    vectors = functional.normalize(torch.randn(2, 9, 5, generator=torch.Generator().manual_seed(0)), dim=-1)
+    weight = torch.rand(2, 9, generator=torch.Generator().manual_seed(1))
+    mean = functional.normalize(masked_average(vectors, weight), dim=-1)
+    assert torch.allclose(part_prototypes(vectors, weight, 1)[:, 0], mean, atol=1e-5)
+
+
+@settings(max_examples=20, deadline=None)
+@given(seed=st.integers(0, 1000), parts=st.integers(1, 6))
+def test_parts_are_unit_and_know_no_order(seed, parts):
+    generator = torch.Generator().manual_seed(seed)
+    vectors, weight = torch.randn(1, 12, 4, generator=generator), torch.rand(1, 12, generator=generator)
+    found = part_prototypes(vectors, weight, parts)
+    assert torch.allclose(found.norm(dim=-1), torch.ones(1, parts), atol=1e-4)
+    order = torch.randperm(12, generator=generator)
+    assert torch.allclose(found, part_prototypes(vectors[:, order], weight[:, order], parts), atol=1e-4)
+
+
+def test_the_query_supports_itself_only_when_sure():
+    prototype, query = torch.tensor([[1.0, 0.0]]), torch.tensor([[[0.0, 1.0], [5.0, 5.0]]])
+    assert self_support(prototype, query, torch.tensor([[1.0, 0.0]]))[0].tolist() == pytest.approx([0.5, 0.5])
+    assert self_support(prototype, query, torch.zeros(1, 2))[0].tolist() == [1, 0]
+
+
+def test_graph_starts_as_identity():
+    nodes = torch.randn(2, 6, 8)
+    assert torch.equal(GraphAttention(8)(nodes), nodes)
+
+
+@pytest.mark.parametrize("side", [5, 16])
+def test_pyramid_answers_at_every_scale(side):
+    fused, answers = Pyramid(4)(torch.randn(1, 4, side, side))
+    assert fused.shape == (1, 4, side, side)
+    assert [a.shape[-1] for a in answers] == [-(-side // s) for s in (1, 2, 4, 8)]
+
+
+def test_shares_and_loss_leave_out_what_nobody_knows():
+    mask = torch.tensor([[1, 1, 0, 0], [1, 255, 0, 255]])
+    sought, other = cell_shares(mask[None, None], 2)
+    assert sought[0, 0].tolist() == [[0.75, 0.0]]
+    assert other[0, 0].tolist() == [[0.0, 0.75]]
+    logits = torch.tensor([[[[0.0, 9.0]], [[2.0, 0.0]]]])
+    target = torch.tensor([[[1, 255]]])
+    assert pixel_loss(logits, target) == pytest.approx(math.log(1 + math.exp(-2)), abs=1e-6)
+    assert pixel_loss(logits, torch.full((1, 1, 2), 255)) == 0
+
+
+def network(**options):
+    torch.manual_seed(0)
+    given = {"width": 16, "parts": 2, "regions": 2, "layers": 1, "image_size": 32, "backbone_args": TINY_MEVT}
+    return FewShotNetwork("mevt", **NORMAL, **{**given, **options})
+
+
+def episodes(count, shots, seed, side=32):
+    """Pictures half of one texture and half of another, of which one is sought."""
+    generator = torch.Generator().manual_seed(seed)
+    rows = torch.arange(side)
+    waves = [torch.sin(rows * f)[:, None] * torch.ones(side) for f in (0.5, 1.6)]
+    textures = [0.5 + 0.3 * w for w in (*waves, *(w.T for w in waves))]
+
+    def one(sought, other):
+        mask = (rows < int(torch.randint(8, side - 8, (1,), generator=generator)))[None].expand(side, side).long()
+        turns = int(torch.randint(0, 2, (1,), generator=generator)) * 2
+        mask = mask.rot90(turns)
+        image = torch.where(mask == 1, textures[sought], textures[other])
+        noise = 0.05 * torch.randn(3, side, side, generator=generator)
+        return image.expand(3, -1, -1) + noise, mask
+
+    found = []
+    for _ in range(count):
+        sought, other = torch.randperm(4, generator=generator)[:2].tolist()
+        found.append([one(sought, other) for _ in range(shots + 1)])
+    query = torch.stack([e[0][0] for e in found])
+    target = torch.stack([e[0][1] for e in found])
+    images = torch.stack([torch.stack([x[0] for x in e[1:]]) for e in found])
+    masks = torch.stack([torch.stack([x[1] for x in e[1:]]) for e in found])
+    return query, target, images, masks
+
+
+def test_only_heads_learn_and_the_backbone_stays():
+    model = network().train()
+    before = {n: p.clone() for n, p in model.backbone.state_dict().items()}
+    optimizer = torch.optim.SGD([p for p in model.parameters() if p.requires_grad], 0.1)
+    sum(model.losses(*episodes(2, 1, 0)).values()).backward()
+    optimizer.step()
+    assert not model.backbone.training
+    assert all(torch.equal(before[n], p) for n, p in model.backbone.state_dict().items())
+    assert all(p.grad is not None for n, p in model.dsmf.named_parameters() if "graph" not in n)
+
+
+def test_learns_textures_by_heart():
+    model = network().train()
+    optimizer = torch.optim.Adam([p for p in model.parameters() if p.requires_grad], 5e-3)
+    for step in range(60):
+        optimizer.zero_grad()
+        sum(model.losses(*episodes(4, 1, step)).values()).backward()
+        optimizer.step()
+    query, target, images, masks = episodes(24, 1, 9999)
+    with torch.no_grad():
+        logits = model.eval().answers(query, images, masks)["dsmf"]
+    large = functional.interpolate(logits, size=target.shape[-2:], mode="bilinear")
+    assert (large.argmax(1) == target).float().mean() > 0.85  # chance is a half
+
+
+def test_more_examples_of_the_same_change_nothing():
+    model = network().eval()
+    query, _, images, masks = episodes(2, 1, 0)
+    with torch.no_grad():
+        once = model.answers(query, images, masks)
+        twice = model.answers(query, images.repeat(1, 2, 1, 1, 1), masks.repeat(1, 2, 1, 1))
+    for way in once:
+        assert torch.allclose(once[way], twice[way], atol=1e-3), way
+
+
+def test_conditioned_network_looks_like_any_network():
+    model = network().eval()
+    query, _, images, masks = episodes(3, 2, 0)
+    conditioned = ConditionedNetwork(model, images[0], masks[0])
+    probabilities, cam = conditioned.predict(query, with_cam=True)
+    assert probabilities.shape == (3, 2, 8, 8)
+    assert torch.allclose(probabilities.sum(1), torch.ones(3, 8, 8), atol=1e-5)
+    assert torch.equal(cam, probabilities[:, 1:])
+    assert conditioned.predict(query)[1] is None
+    direct = model.answers(query[:1], images[:1], masks[:1])["dsmf"].softmax(1)
+    assert torch.allclose(probabilities[:1], direct, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments", "patch"),
+    [
+        ("resnet10t", {}, 8),
+        ("vit_tiny_patch16_224", {"patch_size": 8, "depth": 3, "embed_dim": 16, "num_heads": 1}, 8),
+        ("mevt", TINY_MEVT, 4),
+    ],
+)
+def test_backbones_give_features_on_one_grid(name, arguments, patch):
+    backbone = FrozenBackbone(name, **NORMAL, image_size=32, arguments=arguments).train()
+    assert backbone.patch == patch
+    seen = backbone(torch.rand(2, 3, 64, 48))
+    assert (seen.middle.shape[1], seen.deep.shape[1]) == backbone.widths
+    assert seen.middle.shape[-2:] == seen.deep.shape[-2:] == (64 // patch, 48 // patch)
+    other = FrozenBackbone(name, **NORMAL, image_size=32, arguments=arguments)
+    other.load({f"encoder.{n}": v for n, v in backbone.encoder.state_dict().items()})
+    image = torch.rand(1, 3, 32, 32)
+    assert torch.equal(backbone(image).deep, other(image).deep)
+    with pytest.raises(ValueError, match="do not fit"):
+        other.load({"something.else": torch.zeros(3)})
+
+
+def test_unknown_backbone_is_refused():
+    with pytest.raises(ValueError, match="not known"):
+        FrozenBackbone("resnot", **NORMAL)
+
+
+def test_loss_has_a_term_for_the_scales():
+    model = network().eval()
+    query, target, images, masks = episodes(1, 1, 0)
+    examples: Examples = model.look(images, masks)
+    answer = model.answer(model.backbone(query), examples)
+    terms = episode_loss(answer, target)
+    expected = sum(float(pixel_loss(a.detach(), target)) for a in answer.between) / 4
+    assert float(terms["scales"]) == pytest.approx(expected, abs=1e-6)

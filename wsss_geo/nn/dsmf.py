@@ -1,0 +1,230 @@
+"""DSMF-Net: few-shot segmentation of aerial images by two semantic metrics and fusion over scales.
+
+Qi et al., "Dual semantic metric learning and multi-scale fusion" (JSTARS 2025). The publication comes without
+code; what is known of it: a frozen backbone, a prior map, a global and a graph-based metric of prototypes, refinement
+guided by the prior, fusion over scales, data iSAID-5i and DLRSD-5i. The rest is a reconstruction from its relatives:
+prior map, pyramid and loss of PFENet (Tian et al., TPAMI 2022), parts by expectation maximisation (Yang et al., ECCV
+2020), the query's own support (Fan et al., ECCV 2022), attention over a graph of prototypes (Zhang et al., ICCV 2019).
+
+Deliberately other than in PFENet: the prior is not stretched by the query picture but by the examples, because a window
+of a large raster may hold nothing of what is sought; what the examples show besides has a metric of its own; and the
+decoder corrects the difference of the two metrics instead of answering alone.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from wsss_geo.classes import IGNORE
+from wsss_geo.nn.frozen import Features
+from wsss_geo.nn.prototypes import (
+    as_vectors,
+    best_match,
+    cosine_to,
+    masked_average,
+    part_prototypes,
+    part_similarity,
+    prior_map,
+    self_support,
+)
+from wsss_geo.nn.tensors import resize
+
+#: Denominators of the pyramid: the bins 60, 30, 15 and 8 of a grid of 60.
+_SCALES = (1, 2, 4, 8)
+#: Maps that the metrics give: two priors, and the cosines to global, refined and part prototypes, for and against.
+_MAPS = 8
+
+
+class Examples(NamedTuple):
+    """S examples of what is sought, for each of B queries, on the feature grid.
+
+    ``middle`` [B,S,D,h,w] and ``deep`` [B,S,E,h,w] are features, ``share`` [B,S,h,w] the part of each cell in 0..1 that
+    is what is sought, ``other`` [B,S,h,w] the part that is known not to be; the rest is unknown.
+    """
+
+    middle: Tensor
+    deep: Tensor
+    share: Tensor
+    other: Tensor
+
+    def repeated(self, count: int) -> Examples:
+        """The same examples, B = 1, for ``count`` queries; nothing is copied."""
+        return Examples(*(t.expand(count, *t.shape[1:]) for t in self))
+
+
+class Answer(NamedTuple):
+    """``logits`` [B,2,h,w] (other, sought) and those of the pyramid's scales, for the loss."""
+
+    logits: Tensor
+    between: list[Tensor]
+
+
+class GraphAttention(nn.Module):
+    """Nodes [B,P,width] learn from one another; edges are the softmax of the scaled cosine, learned from ``sharpness``.
+
+    The last layer starts at zero, so that nodes are what they were until training finds something to add.
+    """
+
+    def __init__(self, width: int, sharpness: float = 10.0) -> None:
+        super().__init__()
+        self.norm = nn.LayerNorm(width)
+        self.query, self.key, self.value = (nn.Linear(width, width, bias=False) for _ in range(3))
+        self.out = nn.Linear(width, width)
+        self.sharpness = nn.Parameter(torch.tensor(sharpness))
+        nn.init.zeros_(self.out.weight)
+        nn.init.zeros_(self.out.bias)
+
+    def forward(self, nodes: Tensor) -> Tensor:
+        """Nodes after one round."""
+        normed = self.norm(nodes)
+        query, key = (functional.normalize(layer(normed), dim=-1) for layer in (self.query, self.key))
+        edges = torch.softmax(self.sharpness * query @ key.transpose(1, 2), dim=-1)
+        learned: Tensor = nodes + self.out(edges @ self.value(normed))
+        return learned
+
+
+class Pyramid(nn.Module):
+    """Fusion over scales: each looks at the averaged maps and at the scale before it, finest first, and answers."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.merge = nn.ModuleList(nn.Conv2d(width * (1 if i == 0 else 2), width, 1) for i in range(len(_SCALES)))
+        self.mix = nn.ModuleList(_conv(width, width) for _ in _SCALES)
+        self.answer = nn.ModuleList(nn.Conv2d(width, 2, 1) for _ in _SCALES)
+        self.join = nn.Sequential(nn.Conv2d(width * len(_SCALES), width, 1), nn.ReLU(inplace=True))
+
+    def forward(self, maps: Tensor) -> tuple[Tensor, list[Tensor]]:
+        """Fused maps [B,width,h,w] and the answers [B,2,h',w'] of the scales."""
+        grid = (maps.shape[-2], maps.shape[-1])
+        found: list[Tensor] = []
+        answers = []
+        for scale, merge, mix, answer in zip(_SCALES, self.merge, self.mix, self.answer, strict=True):
+            part = maps if scale == 1 else functional.avg_pool2d(maps, scale, ceil_mode=True, count_include_pad=False)
+            if found:
+                finer = functional.adaptive_avg_pool2d(found[-1], (part.shape[-2], part.shape[-1]))
+                part = torch.cat([part, finer], dim=1)
+            part = functional.relu(merge(part))
+            part = part + mix(part)
+            found.append(part)
+            answers.append(answer(part))
+        fused: Tensor = self.join(torch.cat([resize(f, grid) for f in found], dim=1))
+        return fused, answers
+
+
+class DSMF(nn.Module):
+    """What is trained on the features of a frozen backbone of the ``widths`` middle and deep.
+
+    ``width`` of the features that are compared, ``parts`` prototypes of what is sought (and of the rest), ``regions``
+    of the query in the graph, ``layers`` of attention.
+    """
+
+    def __init__(
+        self, widths: tuple[int, int], width: int = 256, parts: int = 5, regions: int = 8, layers: int = 2
+    ) -> None:
+        super().__init__()
+        if min(width, parts, regions) < 1 or layers < 0:
+            raise ValueError(f"width {width}, parts {parts}, regions {regions} or layers {layers} are too small")
+        self.parts, self.regions = parts, regions
+        self.reduce = projection(widths[0], width)
+        self.graph = nn.ModuleList(GraphAttention(width) for _ in range(layers))
+        self.enter = nn.Sequential(nn.Conv2d(2 * width + _MAPS, width, 1), nn.ReLU(inplace=True))
+        self.pyramid = Pyramid(width)
+        self.decode = nn.Sequential(_conv(width, width), nn.Conv2d(width, 2, 1))
+        self.sharpness = nn.Parameter(torch.tensor(10.0))
+
+    def forward(self, query: Features, examples: Examples) -> Answer:
+        """Answer for the features of B queries."""
+        size = query.middle.shape[-2:]
+        reduced = self.reduce(query.middle)
+        known = self.reduce(examples.middle.flatten(0, 1)).unflatten(0, examples.middle.shape[:2])
+        vectors, seen = as_vectors(reduced[:, None]), as_vectors(known)
+        share, other = examples.share.flatten(1), examples.other.flatten(1)
+        prior, against = priors(as_vectors(query.deep[:, None]), as_vectors(examples.deep), share, other)
+        sought, rest = masked_average(seen, share), masked_average(seen, other)
+        global_for, global_against = cosine_to(vectors, sought), cosine_to(vectors, rest)
+        nodes, apart = self._nodes(vectors, seen, share, other)
+        part_for, part_against = part_similarity(vectors, nodes), part_similarity(vectors, apart)
+        # The query supports itself, once: what both metrics and the prior agree on joins the prototype.
+        contrast = global_for + part_for - global_against - part_against
+        sure = prior * torch.sigmoid(self.sharpness * contrast)
+        refined = self_support(sought, vectors, sure)
+        refined_for = cosine_to(vectors, refined)
+        unsure = (1 - prior) * torch.sigmoid(-self.sharpness * contrast)
+        refined_against = cosine_to(vectors, self_support(rest, vectors, unsure))
+        maps = [prior, against, global_for, global_against, part_for, part_against, refined_for, refined_against]
+        plain = torch.stack(maps, dim=1).unflatten(2, size)
+        spread = refined[..., None, None].expand(-1, -1, *size)
+        fused, between = self.pyramid(self.enter(torch.cat([reduced, spread, plain], dim=1)))
+        half = 0.25 * self.sharpness * (part_for + refined_for - part_against - refined_against).unflatten(1, size)
+        logits = self.decode(fused) + torch.stack([-half, half], dim=1)
+        return Answer(logits, between)
+
+    def _nodes(self, vectors: Tensor, seen: Tensor, share: Tensor, other: Tensor) -> tuple[Tensor, Tensor]:
+        """Part prototypes [B,parts,D] of what is sought and of the rest, after they have learned from the query."""
+        everywhere = vectors.new_ones(vectors.shape[:2])
+        nodes = torch.cat(
+            [
+                part_prototypes(seen, share, self.parts),
+                part_prototypes(seen, other, self.parts),
+                part_prototypes(vectors, everywhere, self.regions),
+            ],
+            dim=1,
+        )
+        for layer in self.graph:
+            nodes = layer(nodes)
+        return nodes[:, : self.parts], nodes[:, self.parts : 2 * self.parts]
+
+
+def priors(query: Tensor, examples: Tensor, share: Tensor, other: Tensor) -> tuple[Tensor, Tensor]:
+    """Prior maps [B,N] in 0..1 for what is sought and for the rest; vectors [B,N,E] and [B,M,E], weights [B,M].
+
+    1 is a perfect match; 0 is as unlike as the least alike of the examples' own vectors.
+    """
+    own = best_match(examples, examples, share), best_match(examples, examples, other)
+    high = torch.ones_like(share[:, :1])
+    lows = [o.amin(dim=1, keepdim=True).clamp_max(0.99) for o in own]
+    return prior_map(query, examples, share, (lows[0], high)), prior_map(query, examples, other, (lows[1], high))
+
+
+def episode_loss(answer: Answer, target: Tensor) -> dict[str, Tensor]:
+    """Cross-entropy of the answer and, averaged, of the scales (PFENet); ``target`` [B,H,W] is 0, 1 or 255."""
+    return {
+        "segment": pixel_loss(answer.logits, target),
+        "scales": torch.stack([pixel_loss(a, target) for a in answer.between]).mean(),
+    }
+
+
+def pixel_loss(logits: Tensor, target: Tensor) -> Tensor:
+    """Mean cross-entropy over the pixels of ``target`` [B,H,W] that are not 255; logits [B,2,h,w] are enlarged."""
+    large = resize(logits.float(), (target.shape[-2], target.shape[-1]))
+    total = functional.cross_entropy(large, target, ignore_index=IGNORE, reduction="sum")
+    return total / (target != IGNORE).sum().clamp_min(1)
+
+
+def cell_shares(masks: Tensor, patch: int) -> tuple[Tensor, Tensor]:
+    """Shares [..., h, w] of cells of ``patch`` px that masks [..., H, W] (1, 0 or 255) say are sought, and are not."""
+    flat = masks.reshape(-1, 1, *masks.shape[-2:])
+    found = [functional.avg_pool2d((flat == value).float(), patch) for value in (1, 0)]
+    sought, other = (f.reshape(*masks.shape[:-2], *f.shape[-2:]) for f in found)
+    return sought, other
+
+
+class ChannelNorm(nn.LayerNorm):
+    """Layer norm of the vector at every place of maps [B,D,h,w]: no place depends on what a window shows elsewhere."""
+
+    def forward(self, maps: Tensor) -> Tensor:
+        """Normalise."""
+        return super().forward(maps.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
+
+
+def projection(before: int, width: int) -> nn.Sequential:
+    """Norm and linear map of the vector at every place: what makes the features of a frozen backbone comparable."""
+    return nn.Sequential(ChannelNorm(before), nn.Conv2d(before, width, 1))
+
+
+def _conv(before: int, width: int) -> nn.Sequential:
+    return nn.Sequential(nn.Conv2d(before, width, 3, padding=1), ChannelNorm(width), nn.ReLU(inplace=True))

@@ -1,0 +1,146 @@
+"""Frozen backbones for few-shot segmentation: middle features to compare, deep ones for the prior."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from wsss_geo.nn.backbones import HIERARCHICAL, build_backbone, load_weights
+from wsss_geo.nn.hierarchical import STRIDES
+from wsss_geo.nn.tensors import resize
+from wsss_geo.nn.torchvision_ops import ensure_torchvision_imports
+
+#: Depth, as a share, of the ViT block that gives the middle features: later blocks know classes, and only those.
+_MIDDLE = 2 / 3
+#: Stages of a CNN, from 1 at stride 4: the middle ones join, the deepest gives the prior (Tian et al., TPAMI 2022).
+_MIDDLE_STAGES, _DEEP_STAGE = (2, 3), 4
+_CNN_STRIDE = 8
+
+
+class Features(NamedTuple):
+    """``middle`` [B,D,h,w] and ``deep`` [B,E,h,w] on one grid of ``patch`` px."""
+
+    middle: Tensor
+    deep: Tensor
+
+
+class FrozenBackbone(nn.Module):
+    """A backbone that is never trained here: ``mevt``, a plain ViT of timm, or a CNN of timm.
+
+    A CNN keeps a stride of 8 px where it can be dilated and is resampled to it otherwise. ``patch`` is the side of a
+    feature in pixels, ``widths`` those of middle and deep features. Images [B,bands,H,W] are normalised and have sides
+    that are multiples of ``patch``. Raises ValueError for names and arguments that make no backbone.
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(
+        self,
+        backbone: str,
+        *,
+        mean: Sequence[float],
+        std: Sequence[float],
+        image_size: int = 224,
+        pretrained: bool = False,
+        arguments: Mapping[str, Any] | None = None,
+    ) -> None:
+        super().__init__()
+        self.name = backbone
+        self.kind = _kind_of(backbone)
+        if self.kind == "cnn":
+            self.encoder: nn.Module = _cnn(backbone, len(mean), pretrained, arguments or {})
+            self.patch = _CNN_STRIDE
+        else:
+            encoder = build_backbone(
+                backbone, bands=len(mean), image_size=image_size, pretrained=pretrained, middle=_MIDDLE,
+                arguments=arguments,
+            )  # fmt: skip
+            self.encoder, self.patch = encoder, encoder.patch
+        self.register_buffer("mean", torch.tensor(list(mean)).view(1, -1, 1, 1), persistent=False)
+        self.register_buffer("std", torch.tensor(list(std)).view(1, -1, 1, 1), persistent=False)
+        self.requires_grad_(False)
+        self.eval()
+        with torch.no_grad():
+            seen = self(torch.zeros(1, len(mean), 8 * self.patch, 8 * self.patch))
+        self.widths = seen.middle.shape[1], seen.deep.shape[1]
+
+    def train(self, mode: bool = True) -> FrozenBackbone:
+        """Stay as it is: statistics of batches are frozen as well."""
+        return super().train(False)
+
+    @torch.no_grad()
+    def forward(self, image01: Tensor) -> Features:
+        """Features of images [B,bands,H,W] in 0..1."""
+        image = (image01 - self.mean) / self.std
+        grid = (image.shape[-2] // self.patch, image.shape[-1] // self.patch)
+        if self.kind == "cnn":
+            stages = self.encoder(image)
+            found = Features(torch.cat([_to_grid(s, grid) for s in stages[:-1]], dim=1), _to_grid(stages[-1], grid))
+        else:
+            tokens, between = self.encoder.forward_stages(image)  # type: ignore[operator]
+            if self.kind == "mevt":
+                middle = [s for s, stride in zip(between, STRIDES, strict=True) if stride in (4, 8)]
+                found = Features(torch.cat([_to_grid(s, grid) for s in middle], dim=1), tokens.final)
+            else:
+                found = Features(tokens.middle, tokens.final)
+        return Features(found.middle.float(), found.deep.float())
+
+    def load(self, weights: Mapping[str, Tensor]) -> None:
+        """Load weights of the encoder, of whatever prefix. Raises ValueError when they do not fit."""
+        if self.kind != "cnn":
+            load_weights(self.encoder, weights)  # type: ignore[arg-type]
+            return
+        own = self.encoder.state_dict()
+        first = next(name for name, value in own.items() if value.ndim == 4)
+        given = {
+            n.removeprefix("module.").removeprefix("backbone.").removeprefix("encoder."): v for n, v in weights.items()
+        }
+        for name, value in own.items():
+            if name.endswith("num_batches_tracked"):
+                given.setdefault(name, value)
+            found = given.get(name)
+            if name == first and found is not None and found.ndim == 4 and found.shape[1] != value.shape[1]:
+                given[name] = found.mean(dim=1, keepdim=True).expand(-1, value.shape[1], -1, -1)
+            if name not in given or given[name].shape != value.shape:
+                raise ValueError(f"the weights do not fit the backbone: {name} is missing or of another size")
+        self.encoder.load_state_dict({name: given[name] for name in own})
+
+
+def _kind_of(name: str) -> str:
+    if name == HIERARCHICAL:
+        return "mevt"
+    ensure_torchvision_imports()
+    import timm
+
+    known = timm.is_model(name.split(".")[0])
+    if not known:
+        raise ValueError(f"backbone {name!r} is not known to timm")
+    return "vit" if name.startswith(("vit_", "deit", "eva", "beit")) else "cnn"
+
+
+def _cnn(name: str, bands: int, pretrained: bool, arguments: Mapping[str, Any]) -> nn.Module:
+    import timm
+
+    stages = (*_MIDDLE_STAGES, _DEEP_STAGE)
+    wanted = {"features_only": True, "in_chans": bands, "pretrained": pretrained, "out_indices": stages}
+    try:
+        try:
+            model = timm.create_model(name, output_stride=_CNN_STRIDE, **wanted, **arguments)
+        except (NotImplementedError, AssertionError, TypeError):
+            model = timm.create_model(name, **wanted, **arguments)
+    except (RuntimeError, TypeError, AttributeError, IndexError, AssertionError) as error:
+        raise ValueError(f"backbone {name!r} cannot be built by timm ({error})") from error
+    found: nn.Module = model
+    return found
+
+
+def _to_grid(maps: Tensor, grid: tuple[int, int]) -> Tensor:
+    """Maps on ``grid``: finer ones are averaged, coarser ones interpolated."""
+    if maps.shape[-2] > grid[0]:
+        return functional.adaptive_avg_pool2d(maps, grid)
+    return resize(maps, grid)
