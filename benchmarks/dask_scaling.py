@@ -85,7 +85,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory(dir=given.folder) as folder:
         raster, model = Path(folder) / "scene.tif", Path(folder) / "model.safetensors"
         make_raster(raster, given.width, given.height)
-        make_raster(raster.with_name("warm-up.tif"), 512)
+        make_raster(raster.with_name("warm-up.tif"), 256, 4096)  # something for each worker
         make_model(model, given.backbone)
         machine = f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores"
         print(f"{machine}, {given.height} x {given.width} px, {given.backbone}")

@@ -31,7 +31,7 @@ except ImportError as error:
 
 #: Seconds between looks at the work folder, until a scheduler must have answered, after which the wait for workers is
 #: said, and that a band may take to show up on a shared file system after its worker said that it is done.
-_LOOK, _ANSWER, _PATIENCE, _LAG = 0.1, 10, 5, 60
+_LOOK, _ANSWER, _PATIENCE, _LAG = 0.2, 10, 5, 60
 
 
 class Team:

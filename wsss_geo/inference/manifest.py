@@ -35,6 +35,8 @@ class WorkFolder:
         self.restarted: list[str] = []
         """The parts of the key that differ from those of dropped work."""
         self._manifest = folder / (f"manifest.{writer}.jsonl" if writer else "manifest.jsonl")
+        self._known: dict[Path, int] = {}
+        """The sizes of the manifests whose every line has been taken note of."""
         self._lock = threading.Lock()
         self._token = uuid.uuid4().hex[:8]
 
@@ -83,16 +85,26 @@ class WorkFolder:
 
     def refresh(self) -> None:
         """Look what other processes have finished since."""
-        for path, lines in self._manifests():
-            if lines and lines[0] == self.key:
-                self._take(path, lines[1:])
+        for path in self.folder.glob("manifest*.jsonl"):
+            with contextlib.suppress(OSError):
+                size = path.stat().st_size
+                if self._known.get(path) == size:
+                    continue
+                lines = _read(path)
+                if lines and lines[0] == self.key and self._take(lines[1:]):
+                    self._known[path] = size
 
-    def _take(self, path: Path, lines: list[dict[str, Any]]) -> None:
+    def _take(self, lines: list[dict[str, Any]]) -> bool:
+        """Note ``lines``; tells whether the files of all bands are there."""
+        whole = True
         for line in lines:
             if "group" in line:
                 self.groups.setdefault(int(line["group"]), line)
-            elif int(line["band"]) not in self.bands and self._path(int(line["band"])).is_file():
-                self.bands[int(line["band"])] = line
+            elif self._path(int(line["band"])).is_file():
+                self.bands.setdefault(int(line["band"]), line)
+            else:
+                whole = False
+        return whole
 
     def save(self, band: int, content: bytes, line: Mapping[str, Any]) -> None:
         """Keep the ``content`` of ``band`` and note ``line``."""
@@ -121,6 +133,7 @@ class WorkFolder:
     def drop(self, band: int) -> None:
         """Forget a band whose file is damaged, and the file."""
         self.bands.pop(band, None)
+        self._known.clear()
         self._path(band).unlink(missing_ok=True)
 
     def missing(self, count: int) -> list[range]:
@@ -145,7 +158,7 @@ class WorkFolder:
         for folder in (gone, self.folder):
             shutil.rmtree(folder, ignore_errors=True)
             shutil.rmtree(folder, ignore_errors=True)  # a file that was being written may have come in between
-        self.bands, self.groups = {}, {}
+        self.bands, self.groups, self._known = {}, {}, {}
 
     def _path(self, band: int) -> Path:
         return self.folder / f"band_{band:06d}"
