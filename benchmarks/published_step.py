@@ -8,7 +8,7 @@ and is computed while its weight is 0. Put right, because losses are compared: a
 empty half of a loss counts 0.
 
 Two things are stand-ins: neighbours are slices in place of convolutions with one-hot kernels, and the energy is the
-exact kernel on a coarse grid in place of a permutohedral lattice; ``train_step.py`` also gives the ratio without energy.
+exact kernel on a coarse grid in place of a permutohedral lattice; ``train_step.py`` gives the ratio without it too.
 """
 
 from __future__ import annotations
