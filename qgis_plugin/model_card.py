@@ -6,7 +6,7 @@ import html
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from ..wsss_geo.classes import ClassScheme
@@ -23,7 +23,11 @@ class ModelCardError(Exception):
 
 @dataclass(frozen=True)
 class ModelCard:
-    """What a user wants to know of a model. ``gsd`` is metres a pixel, ``score`` the training's own, both may lack."""
+    """What a user wants to know of a model.
+
+    ``gsd`` is metres a pixel, ``score`` the training's own; both may lack. ``scores`` are all figures of the training,
+    ``box`` west, south, east, north of where it was trained, in degrees, or empty.
+    """
 
     classes: ClassScheme
     bands: tuple[str, ...]
@@ -32,6 +36,9 @@ class ModelCard:
     tile_size: int
     score: float | None
     tag_counts: Mapping[str, int]
+    scores: Mapping[str, float] = field(default_factory=dict)
+    licence: str = ""
+    box: tuple[float, ...] = ()
 
 
 def read_model_card(path: str) -> ModelCard:
@@ -69,15 +76,23 @@ def _card(data: Mapping[str, Any]) -> ModelCard:
         int(data["tile_size"]),
         None if score is None else float(score),
         {str(name): int(count) for name, count in (data.get("tag_counts") or {}).items()},
+        {str(name): float(value) for name, value in (data.get("scores") or {}).items()},
+        str(data.get("licence") or ""),
+        tuple(float(v) for v in (data.get("area") or {}).get("bbox", ())),
+    )
+
+
+def class_swatches(card: ModelCard) -> str:
+    """Return the classes in their colours as rich text."""
+    return " ".join(
+        f'<span style="color:{c.color}">■</span>&nbsp;{html.escape(c.name).replace(" ", "&nbsp;")}'
+        for c in card.classes.classes
     )
 
 
 def card_html(card: ModelCard) -> str:
     """Return the card as rich text: classes in their colours, then a line of facts."""
-    classes = " ".join(
-        f'<span style="color:{c.color}">■</span>&nbsp;{html.escape(c.name).replace(" ", "&nbsp;")}'
-        for c in card.classes.classes
-    )
+    classes = class_swatches(card)
     facts = [tr("{} bands: {}").format(len(card.bands), ", ".join(card.bands))]
     if card.gsd is not None:
         facts.append(tr("{:.3g} m a pixel").format(card.gsd))

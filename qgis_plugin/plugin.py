@@ -14,7 +14,8 @@ from qgis.PyQt.QtWidgets import QFileDialog
 
 from .algorithms.segment import LAST_MODEL
 from .compat import QAction
-from .engine.locate import SETTING, EngineMissingError, check_python, find_engine, interpreter_in, package_root
+from .engine.locate import EngineMissingError, check_python, find_engine, interpreter_in, package_root
+from .options import PYTHON
 from .provider import WsssGeoProvider
 from .styling import forget_stylers
 from .worker import stop_all
@@ -31,6 +32,7 @@ class WsssGeoPlugin:
         self._actions: list[QAction] = []
         self._dialogs: list[Any] = []
         self._docks: dict[str, Any] = {}
+        self._engine_menu: Any = None
 
     def initProcessing(self) -> None:
         """Register the algorithms."""
@@ -56,6 +58,9 @@ class WsssGeoPlugin:
         self._add_action("wsss_geo_segment_dialog", icon, title, self.segment_layer)
         for name, title in (("tile", "Make Tile Set…"), ("train", "Train Model From Tags…")):
             self._add_action(f"wsss_geo_{name}", icon, self.tr(title), lambda _=False, n=name: self.open(n, {}))
+        from .gui.engine_menu import EngineMenu  # there is no window without initGui
+
+        self._engine_menu = EngineMenu(self._iface, self._add_action, self.segment_with_last_model)
         self._add_action("wsss_geo_engine", QIcon(), self.tr("Choose Engine…"), self.choose_engine)
 
     def unload(self) -> None:
@@ -65,6 +70,9 @@ class WsssGeoPlugin:
             self._iface.removeDockWidget(dock)
             dock.deleteLater()
         self._docks.clear()
+        if self._engine_menu is not None:
+            self._engine_menu.stop()
+            self._engine_menu = None
         stop_all()
         for dialog in self._open_dialogs():
             dialog.close()
@@ -86,6 +94,11 @@ class WsssGeoPlugin:
 
         dock = self._show_dock("segment", lambda: SegmentDock(self._iface, lambda given: self.open("segment", given)))
         dock.form.choose(self._iface.activeLayer())
+
+    def segment_with_last_model(self) -> None:
+        """Show the dock Segment Layer with the model used last."""
+        self.show_segment_dock()
+        self._docks["segment"].form.model.setFilePath(str(QgsSettings().value(LAST_MODEL, "") or ""))
 
     def show_tag_dock(self) -> None:
         """Show the dock Tag Scenes with the active raster layer."""
@@ -144,7 +157,7 @@ class WsssGeoPlugin:
         if problem:
             self._say(f"{python} {problem}.", Qgis.MessageLevel.Warning)
             return
-        QgsSettings().setValue(SETTING, python)
+        QgsSettings().setValue(PYTHON, python)
         self._say(self.tr("The engine's Python is now {}.").format(python), Qgis.MessageLevel.Success)
 
     def tr(self, text: str) -> str:

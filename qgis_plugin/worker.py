@@ -17,7 +17,7 @@ import tempfile
 import threading
 import time
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -32,6 +32,7 @@ _TEXT_EVERY = 2.0
 _NO_WINDOW: int = getattr(subprocess, "CREATE_NO_WINDOW", 0)  # on Windows alone
 
 _running: set[_Process] = set()
+_last_failure: WorkerError | None = None
 
 
 class WorkerError(Exception):
@@ -43,13 +44,17 @@ class WorkerError(Exception):
 
 
 def run_worker(
-    python: str, job: Mapping[str, Any], environment: Mapping[str, str], feedback: Any
+    python: str, job: Mapping[str, Any], environment: Mapping[str, str], feedback: Any, tracebacks: bool = False
 ) -> dict[str, Any] | None:
-    """Do ``job`` in a process of ``python`` and return its result; otherwise as ``run_command``."""
+    """Do ``job`` in a process of ``python`` and return its result; otherwise as ``run_command``.
+
+    With ``tracebacks`` the log of an error tells where in the engine it arose.
+    """
     with tempfile.TemporaryDirectory(prefix="wsss_geo_") as folder:
         job_file = Path(folder) / "job.json"
         job_file.write_text(json.dumps(job), encoding="utf-8")
-        return run_command([python, "-u", "-m", MODULE, str(job_file)], folder, environment, feedback)
+        more = ["--debug"] if tracebacks else []
+        return run_command([python, "-u", "-m", MODULE, str(job_file), *more], folder, environment, feedback)
 
 
 def run_command(
@@ -61,13 +66,45 @@ def run_command(
     QgsProcessingFeedback. However this returns, no process of the program is left. Raises WorkerError.
     """
     try:
-        process = _Process(command, folder, environment)
+        with _process(command, folder, environment) as process:
+            return _follow(process, feedback)
     except OSError as error:
         reason = error.strerror or error
         raise WorkerError(f"The engine's Python {command[0]} cannot be started ({reason}).") from None
+    except WorkerError as error:
+        global _last_failure
+        _last_failure = error
+        raise
+
+
+def run_program(
+    command: list[str],
+    folder: str,
+    environment: Mapping[str, str],
+    hear: Callable[[str], None],
+    cancelled: Callable[[], bool],
+) -> int | None:
+    """Run any program in ``folder`` and return its exit code (negative: the signal that ended it), None if cancelled.
+
+    ``hear`` gets every line that it prints. However this returns, no process of the program is left. Raises OSError.
+    """
+    with _process(command, folder, environment) as process:
+        for line, _ in process.lines(cancelled):
+            hear(line)
+        return None if cancelled() else process.wait()
+
+
+def last_failure() -> WorkerError | None:
+    """Return what went wrong last since QGIS was started."""
+    return _last_failure
+
+
+@contextlib.contextmanager
+def _process(command: list[str], folder: str, environment: Mapping[str, str]) -> Iterator[_Process]:
+    process = _Process(command, folder, environment)
     _running.add(process)
     try:
-        return _follow(process, feedback)
+        yield process
     finally:
         process.end()
         _running.discard(process)

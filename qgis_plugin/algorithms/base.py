@@ -25,6 +25,7 @@ from ...wsss_geo.job_fields import Job
 from ...wsss_geo.outputs import replacing
 from .. import worker
 from ..engine.locate import EngineMissingError, engine_environment, find_engine, package_root
+from ..options import load_options
 from .settings import parameter_name, setting_parameter, setting_values
 
 Parameters = Mapping[str, Any]
@@ -89,7 +90,8 @@ class EngineAlgorithm(QgsProcessingAlgorithm):
         """Do a job in the engine and return its result, None if cancelled. Raises QgsProcessingException."""
         try:
             engine = find_engine()
-            return worker.run_worker(engine.python, job, engine_environment(), feedback)
+            tracebacks = load_options().tracebacks
+            return worker.run_worker(engine.python, job, engine_environment(), feedback, tracebacks)
         except (EngineMissingError, worker.WorkerError) as error:
             raise QgsProcessingException(str(error)) from None
 

@@ -18,13 +18,13 @@ from qgis.core import (
 )
 
 from ...wsss_geo.jobs import PredictJob
+from ..options import LAST_MODEL
 from ..report import area_table, facts, page, percent
 from ..styling import style_on_load
 from .base import JobAlgorithm, as_text
 from .sources import VECTOR_FORMATS, engine_box, raster_path, raster_refusal, window_path
 
 ALGORITHM = "wsss_geo:segment"
-LAST_MODEL = "wsss_geo/last_model"
 _LAYERS = (("OUTPUT", "mask", "Mask"), ("POLYGONS", "polygons", "Polygons"), ("CONFIDENCE", "confidence", "Confidence"))
 
 

@@ -24,13 +24,12 @@ from qgis.PyQt.QtCore import QByteArray
 from ...wsss_geo.jobs import VectorizeJob
 from ...wsss_geo.outputs import replacing
 from .. import worker
-from ..engine.locate import PACKAGES, EngineMissingError, engine_environment, find_engine, probe_command
+from ..engine.locate import EngineMissingError, engine_environment, find_engine, probe_command
+from ..engine.requirements import LOADED
 from ..report import facts, page, table
 from .base import EngineAlgorithm, absolute, as_text
 
 _SIDE = 64
-# As every job does: timm only after what it needs of torchvision is made sure of.
-_LOADED = ("torch", "wsss_geo", "wsss_geo.nn.torchvision_ops:ensure_torchvision_imports", *PACKAGES)
 
 
 class SelfTest(EngineAlgorithm):
@@ -85,7 +84,7 @@ class SelfTest(EngineAlgorithm):
     def _loaded(self, python: str, feedback: Any) -> Any:
         """Let the engine load its packages; return what it says of them, None if cancelled."""
         with tempfile.TemporaryDirectory(prefix="wsss_geo_") as folder:
-            command = probe_command(python, _LOADED, load=True)
+            command = probe_command(python, LOADED, load=True)
             found = worker.run_command(command, folder, engine_environment(), feedback)
         faults = "; ".join(f"{name}: {fault}" for name, fault in found["faults"].items()) if found else ""
         if faults:

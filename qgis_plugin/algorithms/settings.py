@@ -22,6 +22,8 @@ from qgis.core import (
     QgsProcessingParameterString,
 )
 
+from ..options import load_options
+
 #: What a field is called in dialogs, where its name alone does not say it.
 LABELS = {
     "backbone_args": "Backbone arguments (name=value, …)",
@@ -84,6 +86,8 @@ def setting_parameter(field: dataclasses.Field[Any], label: str = "") -> QgsProc
     label = label or LABELS.get(field.name) or field.name.replace("_", " ").capitalize()
     required = field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
     default = None if required or kind == "mapping" else field.default
+    if field.name == "device":
+        default = load_options().device
     optional = bool(rule["optional"]) or kind == "mapping"
     if kind == "flag":
         parameter = QgsProcessingParameterBoolean(name, label, default, optional)

@@ -24,15 +24,16 @@ def child_environment(
         key = name.upper()
         if key in _DROPPED or key.startswith(_DROPPED_PREFIXES):
             continue
-        if key in _CERTIFICATES and _inside(value, qgis_prefix):
+        if key in _CERTIFICATES and inside(value, qgis_prefix):
             continue
         if windows and key == "PATH":
-            value = ";".join(p for p in value.split(";") if p and not _inside(p, qgis_prefix))
+            value = ";".join(p for p in value.split(";") if p and not inside(p, qgis_prefix))
         kept[name] = value
     return {**kept, "PYTHONPATH": package_root, "PYTHONIOENCODING": "utf-8", "PYTHONNOUSERSITE": "1"}
 
 
-def _inside(path: str, folder: str) -> bool:
+def inside(path: str, folder: str) -> bool:
+    """Whether ``path`` lies in ``folder``."""
     if not folder:
         return False
     parts, root = (PurePath(os.path.normcase(os.path.normpath(p))).parts for p in (path, folder))

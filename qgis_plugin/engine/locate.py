@@ -10,23 +10,22 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from qgis.core import QgsApplication, QgsSettings
+from qgis.core import QgsApplication
 
+from ..options import load_options
 from ..worker import message_in
 from .environment import child_environment
+from .record import outdated, read_record
+from .requirements import PACKAGES
 
-SETTING = "wsss_geo/python"
 VARIABLE = "WSSS_GEO_PYTHON"
+OWN = "the plugin's own environment"
 OLDEST_PYTHON = (3, 11)
-PACKAGES = (
-    "torch", "timm", "lightning", "safetensors", "rasterio", "geopandas", "pyogrio", "pyproj", "shapely",
-    "pyarrow", "numba", "numpy", "scipy",
-)  # fmt: skip
 
 _PROBE = Path(__file__).with_name("probe.py")
 _PROBE_SECONDS = 20
 _RETRY_SECONDS = 5
-_HOW_TO_CHOOSE = "choose another with Raster > wsss-geo > Choose Engine"
+_HOW_TO_CHOOSE = "choose another with Raster > wsss-geo > Choose Engine, or make one with Set Up Engine"
 
 _checked: dict[tuple[str, float], tuple[float, str]] = {}
 
@@ -50,7 +49,9 @@ def package_root() -> Path:
 
 def engine_environment() -> dict[str, str]:
     """Return the environment in which the engine's Python runs."""
-    return child_environment(os.environ, str(package_root()), QgsApplication.prefixPath())
+    environment = child_environment(os.environ, str(package_root()), QgsApplication.prefixPath())
+    threads = load_options().threads
+    return {**environment, "OMP_NUM_THREADS": str(threads)} if threads else environment
 
 
 def own_environment() -> Path:
@@ -63,7 +64,10 @@ def find_engine() -> Engine:
 
     A broken choice is never passed over. Raises EngineMissingError if none is named or the first cannot be used.
     """
-    engine = _named()
+    engine = named_engine()
+    problem = outdated(read_record(own_environment())) if engine.origin == OWN else ""
+    if problem:
+        raise EngineMissingError(f"The engine's Python {engine.python} {problem}.")
     problem = check_python(engine.python)
     if problem:
         named = f"The engine's Python {engine.python} ({engine.origin})"
@@ -71,19 +75,21 @@ def find_engine() -> Engine:
     return engine
 
 
-def _named() -> Engine:
-    chosen = str(QgsSettings().value(SETTING, "") or "")
+def named_engine() -> Engine:
+    """Return the engine that ``find_engine`` would judge. Raises EngineMissingError if none is named."""
+    chosen = load_options().python
+    own = interpreter_in(str(own_environment()))
     if chosen:
-        return Engine(interpreter_in(chosen), "chosen in QGIS")
+        python = interpreter_in(chosen)
+        return Engine(python, OWN if python == own else "chosen in QGIS")
     variable = os.environ.get(VARIABLE, "")
     if variable:
         return Engine(interpreter_in(variable), f"environment variable {VARIABLE}")
-    own = interpreter_in(str(own_environment()))
     if Path(own).is_file():
-        return Engine(own, "the plugin's own environment")
+        return Engine(own, OWN)
     raise EngineMissingError(
-        "wsss-geo needs a Python with torch and rasterio, and none is set up; "
-        f"choose one with Raster > wsss-geo > Choose Engine, or set the environment variable {VARIABLE}."
+        "wsss-geo needs a Python with torch and rasterio, and none is set up; make one with Raster > wsss-geo > "
+        f"Set Up Engine, choose one with Choose Engine, or set the environment variable {VARIABLE}."
     )
 
 
@@ -116,7 +122,7 @@ def check_python(python: str) -> str:
 
 def _problem(python: str) -> str:
     try:
-        found = _look_up(python)
+        found = look_up(python, PACKAGES)
     except EngineMissingError as error:
         return str(error)
     version = tuple(int(v) for v in str(found["python"]).split(".")[:2])
@@ -135,11 +141,17 @@ def probe_command(python: str, modules: tuple[str, ...], load: bool) -> list[str
     return [python, "-u", *(["-P", str(_PROBE), "--import"] if load else ["-I", str(_PROBE)]), *modules]
 
 
-def _look_up(python: str) -> dict[str, Any]:
+def forget_checks() -> None:
+    """Judge every Python anew."""
+    _checked.clear()
+
+
+def look_up(python: str, modules: tuple[str, ...]) -> dict[str, Any]:
+    """Ask ``python`` for its version and which ``modules`` are missing. Raises EngineMissingError (half a sentence)."""
     try:
         with tempfile.TemporaryDirectory(prefix="wsss_geo_") as folder:
             answer = subprocess.run(  # nosec B603 - a list of arguments, no shell; the user chose the program
-                probe_command(python, PACKAGES, load=False),
+                probe_command(python, modules, load=False),
                 cwd=folder,
                 env=engine_environment(),
                 stdin=subprocess.DEVNULL,

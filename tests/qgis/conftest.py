@@ -263,6 +263,7 @@ class Iface:
         from qgis.PyQt.QtWidgets import QMainWindow
 
         self.window, self.bar, self.menu, self.toolbar, self.layer = QMainWindow(), QgsMessageBar(), [], [], None
+        self.pages = []
         self.canvas = QgsMapCanvas()
         self.window.setCentralWidget(self.canvas)
 
@@ -289,6 +290,12 @@ class Iface:
 
     def removePluginRasterMenu(self, menu, action):
         self.menu.remove((menu, action))
+
+    def registerOptionsWidgetFactory(self, factory):
+        self.pages.append(factory)
+
+    def unregisterOptionsWidgetFactory(self, factory):
+        self.pages.remove(factory)
 
     def addToolBarIcon(self, action):
         self.toolbar.append(action)

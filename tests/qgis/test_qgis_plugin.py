@@ -41,15 +41,16 @@ def test_load_unload_and_again_leave_nothing(plugin_folder, iface):
         plugin = factory(iface)
         plugin.initGui()
         assert ids() == [*before, "wsss_geo"]
-        assert len(iface.menu) == 6
+        assert len(iface.menu) == 9
         assert len(iface.toolbar) == 2
         names = [a.objectName() for _, a in iface.menu]
         assert all(n.startswith("wsss_geo_") for n in names)
-        assert len(set(names)) == 6
+        assert len(set(names)) == 9
+        assert len(iface.pages) == 1
         plugin.unload()
         QCoreApplication.sendPostedEvents(None, QEvent.Type.DeferredDelete)
         assert ids() == before
-        assert (iface.menu, iface.toolbar) == ([], [])
+        assert (iface.menu, iface.toolbar, iface.pages) == ([], [], [])
         assert not [c for c in iface.window.children() if c.objectName().startswith("wsss_geo")]
         plugin.unload()  # twice does no harm
 

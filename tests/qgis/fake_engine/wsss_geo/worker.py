@@ -29,7 +29,7 @@ def good():
     print("a library speaks")
     print("and complains", file=sys.stderr)
     say("warn", message="a warning")
-    say("result", **RESULT, job=job, cwd=os.getcwd(), env=dict(os.environ))
+    say("result", **RESULT, job=job, words=sys.argv[2:], cwd=os.getcwd(), env=dict(os.environ))
 
 
 def sleep():
