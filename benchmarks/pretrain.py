@@ -124,8 +124,8 @@ def pretrain(given: argparse.Namespace, out: Path, sources: list[Path], size: in
     started = time.perf_counter()
     done = wsss_geo.pretrain(
         *sources, out=out, backbone=given.backbone, backbone_args=BACKBONES[given.backbone], size=size, window=window,
-        steps=given.steps, batch_size=given.batch, learning_rate=1e-3, device=given.device,
-        settings={} if given.full_heads else SMALL_HEADS,
+        steps=given.steps, batch_size=given.batch, device=given.device,
+        learning_rate=None if given.full_heads else 1e-3, settings={} if given.full_heads else SMALL_HEADS,
     )  # fmt: skip
     print(f"  pre-trained {out.name}: {time.perf_counter() - started:.0f} s, {done.losses}", flush=True)
     return done
