@@ -59,6 +59,7 @@ class SegmentForm(QWidget):
         self.card = QLabel()
         self.card.setWordWrap(True)
         self.extent = QComboBox()
+        self.extent.setSizePolicy(self.raster.sizePolicy())
         self.extent.addItems([tr("Whole layer"), tr("Map canvas"), tr("Polygons of a layer")])
         self.area = layer_box()
         self.area.setFilters(filters.PolygonLayer)

@@ -60,6 +60,7 @@ def look():
     seen["status"] = dock("segment").status.text()
     iface.messageBar().clearWidgets()
     dock("segment").slider.setValue(60)
+    iface.mapCanvas().zoomToFullExtent()
     QTimer.singleShot(1000, guarded(lambda: when(drawn, picture)))
 
 
