@@ -81,6 +81,28 @@ def test_all_terms_are_finite_named_and_train_what_they_should(name, policy):
     assert not any("teacher" in n for n in trained)
 
 
+@pytest.mark.parametrize("name", ["aerial", "toco"])
+def test_views_are_the_same_under_autocast(name):
+    method = method_of(name, "none")
+    plain = make_batch(items_of(method.scheme), method, SIZE, 0, 9)
+    with torch.autocast("cpu", torch.bfloat16):
+        cast = make_batch(items_of(method.scheme), method, SIZE, 0, 9)
+    for view in ("image", "clean", "local", "second", "valid", "masks"):
+        if getattr(plain, view) is not None:
+            assert torch.equal(getattr(plain, view), getattr(cast, view)), view
+
+
+def test_attention_is_written_out_where_a_fused_kernel_is_slow():
+    from wsss_geo.training.setup import _write_out_attention
+
+    network = network_of(scheme_of("none"))
+    image = torch.rand(2, 3, SIZE, SIZE)
+    fused = network.decode(image)
+    _write_out_attention(network)
+    assert not any(block.attn.fused_attn for block in network.encoder.vit.blocks)
+    torch.testing.assert_close(network.decode(image), fused)
+
+
 @pytest.mark.parametrize("name", ["toco", "ctfa"])
 def test_dense_losses_wait_for_their_start(name):
     method = method_of(name, "none", steps=100, start=0.5)

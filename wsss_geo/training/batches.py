@@ -54,6 +54,14 @@ def make_batch(
 
     All processes of a data-parallel run draw for the joint batch, each keeps what belongs to its tiles.
     """
+    # Autocast would round the coordinates of views to a quarter of a pixel.
+    with torch.autocast(items["image01"].device.type, enabled=False):
+        return _draw_batch(items, method, size, seed, step, rank, world)
+
+
+def _draw_batch(
+    items: Mapping[str, Any], method: Method, size: int, seed: int, step: int, rank: int, world: int
+) -> Batch:
     image, valid = items["image01"], items["valid"]
     mean = method.network.mean.to(image)
     generator = torch.Generator().manual_seed(seed * 1_000_003 + step)
