@@ -14,7 +14,10 @@ from __future__ import annotations
 
 __version__ = "0.1.0"
 
-__all__ = ["__version__", "evaluate", "predict", "pretrain", "probe", "run", "tile", "train", "vectorize"]
+__all__ = [
+    "__version__", "evaluate", "few_shot", "few_shot_test", "few_shot_train", "predict", "pretrain", "probe", "run",
+    "tile", "train", "vectorize",
+]  # fmt: skip
 
 
 def __getattr__(name: str):  # type: ignore[no-untyped-def]

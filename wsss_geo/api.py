@@ -22,6 +22,9 @@ _RUNNERS = {
     "vectorize": "wsss_geo.inference.vectorize",
     "pretrain": "wsss_geo.pretraining.run",
     "probe": "wsss_geo.pretraining.probe",
+    "fewshot-train": "wsss_geo.fewshot.train",
+    "fewshot-test": "wsss_geo.fewshot.score",
+    "fewshot": "wsss_geo.fewshot.run",
 }
 
 
@@ -63,6 +66,21 @@ def pretrain(*sources: Any, report: Progress | None = None, **fields: Any) -> jo
 def probe(weights: Any, *, report: Progress | None = None, **fields: Any) -> jobs.ProbeResult:
     """Judge a frozen backbone; the keywords are the fields of ``jobs.ProbeJob``."""
     return run(_job(jobs.ProbeJob, {"weights": weights}, fields), report)
+
+
+def few_shot_train(tiles: Any, *, report: Progress | None = None, **fields: Any) -> jobs.FewShotTrainResult:
+    """Train few-shot segmentation on episodes; the keywords are the fields of ``jobs.FewShotTrainJob``."""
+    return run(_job(jobs.FewShotTrainJob, {"tiles": tiles}, fields), report)
+
+
+def few_shot_test(model: Any, *, report: Progress | None = None, **fields: Any) -> jobs.FewShotTestResult:
+    """Score a few-shot model on episodes; the keywords are the fields of ``jobs.FewShotTestJob``."""
+    return run(_job(jobs.FewShotTestJob, {"model": model}, fields), report)
+
+
+def few_shot(*, report: Progress | None = None, **fields: Any) -> jobs.FewShotResult:
+    """Find what is like a few polygons; the keywords are the fields of ``jobs.FewShotJob``."""
+    return run(_job(jobs.FewShotJob, {}, fields), report)
 
 
 def build_job(command: str, given: Mapping[str, Any]) -> Job:

@@ -162,6 +162,9 @@ for _kind in (
     jobs.VectorizeJob,
     jobs.PretrainJob,
     jobs.ProbeJob,
+    jobs.FewShotTrainJob,
+    jobs.FewShotTestJob,
+    jobs.FewShotJob,
 ):
     main.add_command(_job_command(_kind))
 

@@ -29,10 +29,14 @@ def describe_path(path: str) -> dict[str, Any]:
 
 
 def _model(path: Path) -> dict[str, Any]:
+    from wsss_geo.nn.fewshot_file import read_few_shot_card
     from wsss_geo.nn.model_file import read_card
     from wsss_geo.nn.weights_file import read_backbone_card
     from wsss_geo.record import file_hash
 
+    if few_shot := read_few_shot_card(path):
+        facts = {"kind": "few-shot model", "path": str(path), "bytes": path.stat().st_size, "sha256": file_hash(path)}
+        return {**facts, **few_shot.to_json()}
     backbone = read_backbone_card(path)
     kind = "model" if backbone is None else "backbone weights"
     card = read_card(path).to_json() if backbone is None else backbone.to_json()

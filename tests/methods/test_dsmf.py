@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from torch.nn import functional
 
 from wsss_geo.nn.dsmf import Examples, GraphAttention, Pyramid, cell_shares, episode_loss, pixel_loss, priors
-from wsss_geo.nn.fewshot_network import ConditionedNetwork, FewShotNetwork
+from wsss_geo.nn.fewshot_network import ConditionedNetwork, FewShotNetwork, cleaned
 from wsss_geo.nn.frozen import FrozenBackbone
-from wsss_geo.nn.prototypes import masked_average, part_prototypes, part_similarity, prior_map, self_support
+from wsss_geo.nn.prototypes import as_alike, masked_average, part_prototypes, part_similarity, prior_map, self_support
 
 TINY_MEVT = {"widths": [8, 8, 8, 8], "depths": [1, 1, 1, 1], "heads": [1, 1, 1, 1], "fusion": 16, "stride": 4}
 NORMAL = {"mean": (0.5,) * 3, "std": (0.25,) * 3}
@@ -82,6 +82,18 @@ def test_the_query_supports_itself_only_when_sure():
     prototype, query = torch.tensor([[1.0, 0.0]]), torch.tensor([[[0.0, 1.0], [5.0, 5.0]]])
     assert self_support(prototype, query, torch.tensor([[1.0, 0.0]]))[0].tolist() == pytest.approx([0.5, 0.5])
     assert self_support(prototype, query, torch.zeros(1, 2))[0].tolist() == [1, 0]
+
+
+def test_what_was_not_drawn_but_is_alike_becomes_unknown():
+    vectors, share = unit(0, 2, 4, 1, 45, 3), torch.tensor([[1.0, 1.0, 1.0, 0.0, 0.0, 0.2]])
+    assert as_alike(vectors, share)[0].tolist() == [False, False, False, True, False, True]
+    assert not as_alike(vectors, torch.tensor([[1.0] + [0.0] * 5])).any()
+    deep = vectors.transpose(1, 2).view(1, 1, 2, 2, 3)
+    share = share.view(1, 1, 2, 3)
+    found = cleaned(Examples(deep, deep, share, 1 - share))
+    assert found.other.flatten().tolist() == pytest.approx([0, 0, 0, 0, 1, 0])
+    alone = cleaned(Examples(deep[..., :2, :], deep, share, torch.tensor([[[[0.0] * 3, [1.0, 0.0, 0.8]]]])))
+    assert alone.other.flatten().tolist() == pytest.approx([0, 0, 0, 1, 0, 0.8])
 
 
 def test_graph_starts_as_identity():
@@ -183,7 +195,7 @@ def test_conditioned_network_looks_like_any_network():
     assert torch.allclose(probabilities.sum(1), torch.ones(3, 8, 8), atol=1e-5)
     assert torch.equal(cam, probabilities[:, 1:])
     assert conditioned.predict(query)[1] is None
-    direct = model.answers(query[:1], images[:1], masks[:1])["dsmf"].softmax(1)
+    direct = model.answer(model.backbone(query[:1]), cleaned(model.look(images[:1], masks[:1]))).logits.softmax(1)
     assert torch.allclose(probabilities[:1], direct, atol=1e-4)
 
 

@@ -20,7 +20,7 @@ FLOORS = (
     ("__init__", "api", "cli", "console", "worker", "info", "model_item", "doctor", "demo", "overview"),
 )
 FLOOR = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
-NEIGHBOURS = {("evaluation", "inference")}
+NEIGHBOURS = {("evaluation", "inference"), ("fewshot", "inference")}
 HEAVY = {"torch", "rasterio", "pandas", "numpy", "lightning", "geopandas", "timm", "matplotlib", "scipy", "shapely"}
 FILES = sorted(PACKAGE.rglob("*.py"))
 

@@ -13,7 +13,7 @@ from lightning.pytorch.loggers import TensorBoardLogger
 
 from wsss_geo.errors import InputError, UsageError
 from wsss_geo.fitting.group import Group
-from wsss_geo.jobs import PretrainJob, TrainJob
+from wsss_geo.jobs import FewShotTrainJob, PretrainJob, TrainJob
 
 RESUME = "resume.ckpt"
 #: Most steps between two rows of the metrics.
@@ -21,7 +21,7 @@ LOG_EVERY = 50
 
 
 def make_trainer(
-    job: TrainJob | PretrainJob,
+    job: TrainJob | PretrainJob | FewShotTrainJob,
     folder: Path,
     every: int,
     clip: float,
@@ -39,7 +39,7 @@ def make_trainer(
     bf16 = job.precision == "bfloat16" or (
         job.precision == "auto" and uses_cuda(job) and torch.cuda.is_bf16_supported()
     )
-    group = group or Group(job.devices)
+    group = group or Group(getattr(job, "devices", 1))
     if group.world > 1:
         # Before a schedule lets a part of the network join, it has no gradients.
         more = {"strategy": "ddp_find_unused_parameters_true", **more}
@@ -67,7 +67,7 @@ def make_trainer(
         raise UsageError(f"{job.command}.device: {error}", "choose --device cpu") from None
 
 
-def uses_cuda(job: TrainJob | PretrainJob) -> bool:
+def uses_cuda(job: TrainJob | PretrainJob | FewShotTrainJob) -> bool:
     """Whether the job runs on a CUDA device."""
     return job.device in ("auto", "cuda") and torch.cuda.is_available()
 

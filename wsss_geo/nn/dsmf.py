@@ -8,7 +8,8 @@ prior map, pyramid and loss of PFENet (Tian et al., TPAMI 2022), parts by expect
 
 Deliberately other than in PFENet: the prior is not stretched by the query picture but by the examples, because a window
 of a large raster may hold nothing of what is sought; what the examples show besides has a metric of its own; and the
-decoder corrects the difference of the two metrics instead of answering alone.
+decoder sees no features but only what the metrics say of them, and corrects that. A decoder that sees features learns
+the classes of its training by heart and takes new ones for background.
 """
 
 from __future__ import annotations
@@ -35,8 +36,8 @@ from wsss_geo.nn.tensors import resize
 
 #: Denominators of the pyramid: the bins 60, 30, 15 and 8 of a grid of 60.
 _SCALES = (1, 2, 4, 8)
-#: Maps that the metrics give: two priors, and the cosines to global, refined and part prototypes, for and against.
-_MAPS = 8
+#: Metrics that speak for and against: prior, prototype of features as they are, global, part and refined prototypes.
+_METRICS = 5
 
 
 class Examples(NamedTuple):
@@ -131,37 +132,43 @@ class DSMF(nn.Module):
         self.parts, self.regions = parts, regions
         self.reduce = projection(widths[0], width)
         self.graph = nn.ModuleList(GraphAttention(width) for _ in range(layers))
-        self.enter = nn.Sequential(nn.Conv2d(2 * width + _MAPS, width, 1), nn.ReLU(inplace=True))
+        self.enter = nn.Sequential(nn.Conv2d(3 * _METRICS, width, 1), nn.ReLU(inplace=True))
         self.pyramid = Pyramid(width)
-        self.decode = nn.Sequential(_conv(width, width), nn.Conv2d(width, 2, 1))
-        self.sharpness = nn.Parameter(torch.tensor(10.0))
+        last = nn.Conv2d(width, 2, 1)
+        self.decode = nn.Sequential(_conv(width, width), last)
+        self.gains = nn.Parameter(torch.full((_METRICS,), 2.0))
+        for parameter in last.parameters():
+            nn.init.zeros_(parameter)
 
     def forward(self, query: Features, examples: Examples) -> Answer:
         """Answer for the features of B queries."""
         size = query.middle.shape[-2:]
-        reduced = self.reduce(query.middle)
-        known = self.reduce(examples.middle.flatten(0, 1)).unflatten(0, examples.middle.shape[:2])
-        vectors, seen = as_vectors(reduced[:, None]), as_vectors(known)
         share, other = examples.share.flatten(1), examples.other.flatten(1)
-        prior, against = priors(as_vectors(query.deep[:, None]), as_vectors(examples.deep), share, other)
+        known = self.reduce(examples.middle.flatten(0, 1)).unflatten(0, examples.middle.shape[:2])
+        vectors, seen = _centred(as_vectors(self.reduce(query.middle)[:, None]), as_vectors(known), share, other)
+        plain, seen_plain = _centred(as_vectors(query.middle[:, None]), as_vectors(examples.middle), share, other)
+        deep = priors(as_vectors(query.deep[:, None]), as_vectors(examples.deep), share, other)
         sought, rest = masked_average(seen, share), masked_average(seen, other)
-        global_for, global_against = cosine_to(vectors, sought), cosine_to(vectors, rest)
         nodes, apart = self._nodes(vectors, seen, share, other)
-        part_for, part_against = part_similarity(vectors, nodes), part_similarity(vectors, apart)
-        # The query supports itself, once: what both metrics and the prior agree on joins the prototype.
-        contrast = global_for + part_for - global_against - part_against
-        sure = prior * torch.sigmoid(self.sharpness * contrast)
-        refined = self_support(sought, vectors, sure)
-        refined_for = cosine_to(vectors, refined)
-        unsure = (1 - prior) * torch.sigmoid(-self.sharpness * contrast)
-        refined_against = cosine_to(vectors, self_support(rest, vectors, unsure))
-        maps = [prior, against, global_for, global_against, part_for, part_against, refined_for, refined_against]
-        plain = torch.stack(maps, dim=1).unflatten(2, size)
-        spread = refined[..., None, None].expand(-1, -1, *size)
-        fused, between = self.pyramid(self.enter(torch.cat([reduced, spread, plain], dim=1)))
-        half = 0.25 * self.sharpness * (part_for + refined_for - part_against - refined_against).unflatten(1, size)
-        logits = self.decode(fused) + torch.stack([-half, half], dim=1)
-        return Answer(logits, between)
+        pairs = [
+            deep,
+            _both(plain, masked_average(seen_plain, share), masked_average(seen_plain, other)),
+            _both(vectors, sought, rest),
+            (part_similarity(vectors, nodes), part_similarity(vectors, apart)),
+        ]
+        # The query supports itself, once: what the metrics and the prior agree on joins the prototypes.
+        half = self._weighed(pairs)
+        sure, unsure = deep[0] * torch.sigmoid(2 * half), deep[1] * torch.sigmoid(-2 * half)
+        pairs.append(_both(vectors, self_support(sought, vectors, sure), self_support(rest, vectors, unsure)))
+        half = self._weighed(pairs).unflatten(1, size)
+        found = [m for yes, no in pairs for m in (yes, no, yes - no)]
+        fused, between = self.pyramid(self.enter(torch.stack(found, dim=1).unflatten(2, size)))
+        return Answer(self.decode(fused) + torch.stack([-half, half], dim=1), between)
+
+    def _weighed(self, pairs: list[tuple[Tensor, Tensor]]) -> Tensor:
+        """Half the logit [B,N] that the metrics give: what speaks for, less what speaks against, by the gains."""
+        differences = torch.stack([yes - no for yes, no in pairs])
+        return 0.5 * torch.einsum("m,mbn->bn", self.gains[: len(pairs)], differences)
 
     def _nodes(self, vectors: Tensor, seen: Tensor, share: Tensor, other: Tensor) -> tuple[Tensor, Tensor]:
         """Part prototypes [B,parts,D] of what is sought and of the rest, after they have learned from the query."""
@@ -177,6 +184,16 @@ class DSMF(nn.Module):
         for layer in self.graph:
             nodes = layer(nodes)
         return nodes[:, : self.parts], nodes[:, self.parts : 2 * self.parts]
+
+
+def _centred(query: Tensor, examples: Tensor, share: Tensor, other: Tensor) -> tuple[Tensor, Tensor]:
+    """Vectors as seen from halfway between what is sought and the rest: what all have in common says nothing."""
+    middle = 0.5 * (masked_average(examples, share) + masked_average(examples, other))[:, None]
+    return query - middle, examples - middle
+
+
+def _both(vectors: Tensor, sought: Tensor, rest: Tensor) -> tuple[Tensor, Tensor]:
+    return cosine_to(vectors, sought), cosine_to(vectors, rest)
 
 
 def priors(query: Tensor, examples: Tensor, share: Tensor, other: Tensor) -> tuple[Tensor, Tensor]:

@@ -97,6 +97,21 @@ def save_few_shot(path: Path | str, network: FewShotNetwork, card: FewShotCard) 
         part.write_bytes(save(weights, metadata={_KEY: json.dumps(card.to_json())}))
 
 
+def read_few_shot_card(path: Path | str) -> FewShotCard | None:
+    """The card alone; None for files of another kind. Raises ModelError for a damaged one."""
+    try:
+        with safe_open(path, framework="pt", device="cpu") as file:
+            header = (file.metadata() or {}).get(_KEY)
+    except (SafetensorError, OSError, ValueError, RuntimeError):
+        return None  # whoever needs the weights says why
+    if header is None:
+        return None
+    try:
+        return FewShotCard.from_json(json.loads(header))
+    except (KeyError, TypeError, ValueError, RecursionError) as error:
+        raise ModelError(path, f"damaged card ({type(error).__name__} {error})", "train it again") from None
+
+
 def load_few_shot(path: Path | str, device: torch.device | str = "cpu") -> LoadedFewShot:
     """Load a few-shot model. Raises InputError for no file, ModelError for a damaged file or one of another kind."""
     path = Path(path)

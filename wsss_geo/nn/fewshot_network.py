@@ -13,6 +13,7 @@ from wsss_geo.classes import IGNORE
 from wsss_geo.nn.dsmf import DSMF, Answer, Examples, cell_shares, episode_loss
 from wsss_geo.nn.frozen import Features, FrozenBackbone
 from wsss_geo.nn.panet import PANet, nearest_prototype
+from wsss_geo.nn.prototypes import as_alike, as_vectors
 
 #: What an episode may be answered with: DSMF-Net, PANet, and masked averages of features as they are.
 WAYS = ("dsmf", "panet", "prototypes")
@@ -87,7 +88,7 @@ class ConditionedNetwork(nn.Module):
         self.mean, self.std = network.backbone.mean, network.backbone.std
         with torch.inference_mode():
             seen = [network.look(*(_padded(t[None], network.patch) for t in pair)) for pair in _pairs(images, masks)]
-            self.examples = Examples(*(torch.cat(parts, dim=1) for parts in zip(*seen, strict=True)))
+            self.examples = cleaned(Examples(*(torch.cat(parts, dim=1) for parts in zip(*seen, strict=True))))
 
     @torch.inference_mode()
     def predict(self, image01: Tensor, scores: str = "decoder", with_cam: bool = False) -> tuple[Tensor, Tensor | None]:
@@ -96,6 +97,16 @@ class ConditionedNetwork(nn.Module):
         answer = self.network.answer(features, self.examples.repeated(len(image01)))
         probabilities = torch.softmax(answer.logits.float(), dim=1)
         return probabilities, probabilities[:, 1:] if with_cam else None
+
+
+def cleaned(examples: Examples) -> Examples:
+    """Take for unknown what lies around the examples and is as like them as they are among themselves.
+
+    Who draws a few polygons does not draw all that there is of a thing. Where nothing else is left, all is kept.
+    """
+    alike = as_alike(as_vectors(examples.deep), examples.share.flatten(1)).view_as(examples.share)
+    other = examples.other.masked_fill(alike, 0.0)
+    return examples._replace(other=other) if bool((other > 0).any()) else examples
 
 
 def _pairs(images: Tensor, masks: Tensor) -> list[tuple[Tensor, Tensor]]:

@@ -41,6 +41,22 @@ def best_match(query: Tensor, examples: Tensor, weight: Tensor) -> Tensor:
 
 
 @full_precision
+def as_alike(vectors: Tensor, weight: Tensor) -> Tensor:
+    """Which vectors [B,M,D] are as like what is sought as its own vectors are among themselves; bool [B,M].
+
+    ``weight`` [B,M]; vectors of at least half are its own, and the median of their best matches with one another is the
+    measure. With less than two of its own nothing is.
+    """
+    unit = functional.normalize(vectors, dim=-1)
+    similar = unit @ unit.transpose(1, 2)
+    own = weight >= _MEMBER
+    others = own[:, None] & ~torch.eye(weight.shape[1], dtype=torch.bool, device=weight.device)
+    best = similar.masked_fill(~others, -2.0).amax(dim=2)
+    usual = best.masked_fill(~own, float("nan")).nanmedian(dim=1, keepdim=True).values
+    return (best >= usual) & ~own & (own.sum(dim=1, keepdim=True) > 1)
+
+
+@full_precision
 def prior_map(query: Tensor, examples: Tensor, weight: Tensor, bounds: tuple[Tensor, Tensor] | None = None) -> Tensor:
     """Prior [B,N] in 0..1: the best match of every query vector (Tian et al., PFENet, TPAMI 2022, eq. 4 to 6).
 
