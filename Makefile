@@ -31,9 +31,10 @@ lint: setup ## Check style with ruff
 types: setup ## Check types with mypy
 	$(PYTHON_BIN) -m mypy
 
-bench: setup ## Measure polygons and prediction against other programs (some minutes)
+bench: setup ## Measure polygons, prediction and training steps against other programs (some minutes)
 	$(PYTHON_BIN) benchmarks/polygonize.py
 	$(PYTHON_BIN) benchmarks/predict.py
+	$(PYTHON_BIN) benchmarks/train_step.py
 
 docs: setup ## Build the documentation: site/index.html
 	@tools/setup.sh docs

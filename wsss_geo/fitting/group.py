@@ -9,7 +9,7 @@ import contextlib
 import json
 import os
 import socket
-import subprocess
+import subprocess  # nosec B404 - starts this very program, without a shell
 import sys
 import tempfile
 import time
@@ -86,7 +86,8 @@ def companions(job: Job, group: Group) -> Iterator[None]:
                 command = [sys.executable, "-m", "wsss_geo.worker", str(task)]
                 variables = {**shared, "LOCAL_RANK": str(rank)}
                 # What they have to say, the first process says as well.
-                others.append(subprocess.Popen(command, env=variables, stdout=subprocess.DEVNULL))
+                companion = subprocess.Popen(command, env=variables, stdout=subprocess.DEVNULL)  # nosec B603 - no shell
+                others.append(companion)
             # A rendezvous would wait half an hour for one that has died on its way there.
             while not all(Path(folder, str(rank)).exists() for rank in range(1, group.devices)):
                 _check_alive(others)

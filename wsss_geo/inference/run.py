@@ -15,7 +15,7 @@ import rasterio
 
 from wsss_geo.errors import InputError
 from wsss_geo.inference.compute import Engine, RasterTask, open_task
-from wsss_geo.inference.device import choose_device as choose_device
+from wsss_geo.inference.device import choose_device
 from wsss_geo.inference.inputs import gathered
 from wsss_geo.inference.manifest import WorkFolder
 from wsss_geo.inference.one_raster import Fill, Outcome, announce, here, predict_raster, work_folder

@@ -76,7 +76,9 @@ class ToCo(Method):
 
     def __init__(self, network: Network, scheme: ClassScheme, settings: ToCoSettings, steps: int) -> None:
         super().__init__(network, scheme, settings, steps)
-        self.labeller = Labeller(scheme, settings.high, settings.low, settings.confidence, settings.margin)
+        self.labeller = Labeller(
+            scheme, settings.high, settings.low, settings.confidence, settings.margin, balance=settings.balance
+        )
         self.projection = Projection(network.encoder.width)
         self.teacher_projection = deepcopy(self.projection).requires_grad_(False)
 

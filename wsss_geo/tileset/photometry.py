@@ -63,7 +63,7 @@ def jitter(
 
     ``generator`` lives on the CPU: what is drawn does not depend on the device of the image. The same draws are made
     for every setting, so switching one change off leaves the others as they were. ``places`` of the images in a joint
-    batch of ``places.stop`` images: draws are made for all of it, so that its parts may be changed by several processes.
+    batch of ``places.stop`` images: draws are made for all of it, so that several processes may change its parts.
     """
     batch, bands = image.shape[:2]
     places = places or range(batch)

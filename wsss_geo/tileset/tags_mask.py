@@ -66,7 +66,7 @@ def tags_of_masks(
                 foreign, seen = foreign + int(counts[UNKNOWN]), seen + pixels - int(counts[IGNORE])
                 masks[tile] = mask
                 if counts[UNKNOWN] + counts[IGNORE] <= MOST_UNLABELLED * pixels:
-                    touched += np.count_nonzero(counts[taggable])
+                    touched += int(np.count_nonzero(counts[taggable]))
                     least = max(min_area * pixels, 1)
                     tags[tile] = tuple(
                         n for n, c in zip(scheme.names, counts[: len(scheme)], strict=True) if c >= least
