@@ -6,6 +6,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+import tempfile
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
@@ -129,6 +130,12 @@ class JobAlgorithm(EngineAlgorithm):
         """Return the fields of the job that come from layers; runs in the main thread."""
         raise NotImplementedError
 
+    def fetched(
+        self, folder: str, context: QgsProcessingContext, feedback: QgsProcessingFeedback
+    ) -> dict[str, Any] | None:
+        """Return ``sources``, fetched into ``folder`` where needed, None if cancelled; runs in the background."""
+        return self._sources
+
     def destinations(self, parameters: Parameters, context: QgsProcessingContext) -> dict[str, Any]:
         """Return the fields of the job that name outputs."""
         raise NotImplementedError
@@ -175,14 +182,17 @@ class JobAlgorithm(EngineAlgorithm):
         loading = set(context.layersToLoadOnCompletion())
         fields = {
             **self._settings(parameters, context),
-            **self._sources,
             **{k: absolute(v) for k, v in self.destinations(parameters, context).items()},
         }
         done = None
         try:
-            job = self.JOB(**fields)
-            feedback.pushCommandInfo(job.command_line())
-            done = self.run_job(job.to_json(), feedback)
+            with tempfile.TemporaryDirectory(prefix="wsss_geo_") as folder:
+                sources = self.fetched(folder, context, feedback)
+                if sources is None:
+                    return {}
+                job = self.JOB(**{**fields, **sources})
+                feedback.pushCommandInfo(job.command_line())
+                done = self.run_job(job.to_json(), feedback)
             return {} if done is None else self.results(job, done, parameters, context)
         except WsssGeoError as error:
             raise QgsProcessingException(str(error)) from None

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 from qgis.core import (
     QgsProcessing,
+    QgsProcessingException,
     QgsProcessingOutputNumber,
     QgsProcessingParameterBoolean,
     QgsProcessingParameterDefinition,
@@ -18,6 +20,8 @@ from qgis.core import (
 )
 
 from ...wsss_geo.jobs import PredictJob
+from ..model_card import ModelCardError, read_model_card
+from ..online import OnlineError, OnlinePart, fetch, is_online, online_part
 from ..options import LAST_MODEL
 from ..report import area_table, facts, page, percent
 from ..styling import style_on_load
@@ -36,7 +40,8 @@ class Segment(JobAlgorithm):
     HELP = (
         "The raster is read window by window, so its size does not matter. Mask, confidence and class activation maps "
         "keep its grid and CRS. Choose an extent or polygons to segment only a part. The report lists the area of "
-        "every class.\n\nThe layer must be a file that QGIS opened with GDAL (GeoTIFF, VRT, JPEG 2000, …)."
+        "every class.\n\nThe layer is a file that QGIS opened with GDAL (GeoTIFF, VRT, JPEG 2000, …), or an online "
+        "layer (XYZ, WMS, WMTS), of which the extent is fetched first at the model's ground sample distance."
     )
     TAGS = ("land cover", "segmentation", "classification", "deep learning", "mask", "polygons", "ViT", "predict")
     JOB = PredictJob
@@ -81,16 +86,24 @@ class Segment(JobAlgorithm):
     def refusal(self, parameters: Any, context: Any) -> str:
         """Refuse layers that are no files, bands the layer lacks, and an area given twice."""
         layer = self.parameterAsRasterLayer(parameters, "INPUT", context)
-        reason = raster_refusal(layer)
+        online = is_online(layer)
+        reason = "" if online else raster_refusal(layer)
         if reason:
             return reason
+        if online and not self._has_extent(parameters, context, layer):
+            return f"Layer “{layer.name()}” is drawn by a server; choose the extent to fetch from it."
         bands = self._settings(parameters, context).get("bands", [])
-        if any(not 1 <= b <= layer.bandCount() for b in bands):
+        if not online and any(not 1 <= b <= layer.bandCount() for b in bands):
             return f"Bands {bands}: layer “{layer.name()}” has bands 1 to {layer.bandCount()}; choose among them."
         if parameters.get("EXTENT") not in (None, "") and parameters.get("AOI") not in (None, ""):
             return "Both an extent and polygons are given; keep one of them."
         if self._has_extent(parameters, context, layer) and not self._overlaps(parameters, context, layer):
             return f"The extent does not touch layer “{layer.name()}”; choose one that does."
+        if online:
+            try:
+                self._online_part(parameters, context, layer)
+            except (OnlineError, ModelCardError) as error:
+                return str(error)
         return ""
 
     def sources(self, parameters: Any, context: Any, feedback: Any) -> dict[str, Any]:
@@ -98,6 +111,10 @@ class Segment(JobAlgorithm):
         layer = self.parameterAsRasterLayer(parameters, "INPUT", context)
         self._name, self._metric = layer.name(), layer.crs().isValid()
         QgsSettings().setValue(LAST_MODEL, self.source_path(parameters, "MODEL", context))
+        self._part = None
+        if is_online(layer):
+            self._part = self._online_part(parameters, context, layer)
+            return {}
         found: dict[str, Any] = {"rasters": [raster_path(layer)]}
         if parameters.get("AOI") not in (None, ""):
             found["aoi"] = self.parameterAsCompatibleSourceLayerPath(
@@ -108,6 +125,17 @@ class Segment(JobAlgorithm):
             part = window_path(layer, box) if self.parameterAsBool(parameters, "CLIP", context) else ""
             found.update({"rasters": [part]} if part else {"aoi": engine_box(layer, box)})
         return found
+
+    def fetched(self, folder: str, context: Any, feedback: Any) -> dict[str, Any] | None:
+        """Return the raster, fetched from its server if it has one."""
+        if self._part is None:
+            return super().fetched(folder, context, feedback)
+        path = os.path.join(folder, "fetched.tif")
+        try:
+            whole = fetch(self._part, path, context.transformContext(), feedback)
+        except OnlineError as error:
+            raise QgsProcessingException(str(error)) from None
+        return {"rasters": [path]} if whole else None
 
     def destinations(self, parameters: Any, context: Any) -> dict[str, Any]:
         """Return the outputs that are wanted."""
@@ -122,7 +150,7 @@ class Segment(JobAlgorithm):
                 style_on_load(context, written[name], role, f"{self._name}: {self.tr(title)}", self._name)
         areas, shares = dict(result["area_m2"]), dict(result["share"])
         summary = {
-            "Raster": job.rasters[0],
+            "Raster": job.rasters[0] if self._part is None else self._name,  # what was fetched is gone
             "Model": job.model,
             "Mask": job.out,
             "Size": f"{result['width']} x {result['height']} pixels",
@@ -138,6 +166,14 @@ class Segment(JobAlgorithm):
             "POLYGON_COUNT": result.get("polygon_count"),
             "VALID_SHARE": result["valid_share"],
         }
+
+    def _online_part(self, parameters: Any, context: Any, layer: Any) -> OnlinePart:
+        """Return what to fetch, at the model's ground sample distance. Raises OnlineError or ModelCardError."""
+        gsd = read_model_card(self.source_path(parameters, "MODEL", context) or "").gsd
+        if gsd is None:
+            raise OnlineError(self.tr("The model does not say its ground sample distance; save the layer as a file."))
+        box = self.parameterAsExtent(parameters, "EXTENT", context, layer.crs()).intersect(layer.extent())
+        return online_part(layer, box, gsd, context.transformContext())
 
     def _has_extent(self, parameters: Any, context: Any, layer: Any) -> bool:
         if parameters.get("EXTENT") in (None, ""):

@@ -16,6 +16,7 @@ from qgis.PyQt.QtWidgets import (
     QHBoxLayout,
     QLabel,
     QPushButton,
+    QSizePolicy,
     QSpinBox,
     QVBoxLayout,
 )
@@ -40,6 +41,7 @@ class OptionsPage(QgsOptionsPageWidget):
         self.python.setFilePath(options.python)
         self.state = QLabel()
         self.state.setWordWrap(True)
+        self.state.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Preferred)
         self.models = QgsFileWidget()
         self.models.setStorageMode(QgsFileWidget.StorageMode.GetDirectory)
         self.models.setFilePath(options.model_folder)

@@ -31,6 +31,7 @@ from qgis.PyQt.QtWidgets import (
 from ..algorithms.segment import LAST_MODEL
 from ..algorithms.sources import raster_refusal, window_of
 from ..model_card import ModelCardError, card_html, read_model_card
+from ..online import OnlineError, is_online, online_part
 from ..translate import tr
 from .fitting import layer_box
 from .results import output_paths
@@ -83,7 +84,7 @@ class SegmentForm(QWidget):
 
     def choose(self, layer: QgsMapLayer | None) -> None:
         """Choose this layer, if it is one of pixels."""
-        if isinstance(layer, QgsRasterLayer) and not raster_refusal(layer):
+        if isinstance(layer, QgsRasterLayer) and (is_online(layer) or not raster_refusal(layer)):
             self.raster.setLayer(layer)
 
     def layer(self) -> QgsRasterLayer:
@@ -91,7 +92,7 @@ class SegmentForm(QWidget):
         layer = self.raster.currentLayer()
         if layer is None:
             raise FormError(tr("Add a raster layer to the project and choose it."))
-        refusal = raster_refusal(layer)
+        refusal = "" if is_online(layer) else raster_refusal(layer)
         if refusal:
             raise FormError(refusal)
         return layer
@@ -115,7 +116,7 @@ class SegmentForm(QWidget):
         """Return the parameters of a preview of what the canvas shows. Raises FormError."""
         layer = self.layer()
         box = self._visible(layer)
-        _, _, width, height = window_of(layer, box)
+        width, height = self._size(layer, box)
         if width * height > MOST_PREVIEW_PIXELS:
             sentence = tr("The map shows {:,} pixels of “{}”, too many for a preview; zoom in.")
             raise FormError(sentence.format(width * height, layer.name()))
@@ -136,6 +137,17 @@ class SegmentForm(QWidget):
         except ModelCardError as error:
             raise FormError(str(error)) from None
         return {"INPUT": layer.id(), "MODEL": path}
+
+    def _size(self, layer: QgsRasterLayer, box: QgsRectangle) -> tuple[int, int]:
+        """Return the columns and rows of pixels in a box; those of an online layer are the model's."""
+        if not is_online(layer):
+            return window_of(layer, box)[2:]
+        try:
+            gsd = read_model_card(self.model.filePath().strip()).gsd
+            part = online_part(layer, box, gsd or 1.0, QgsProject.instance().transformContext())
+        except (ModelCardError, OnlineError) as error:
+            raise FormError(str(error)) from None
+        return part.columns, part.rows
 
     def _visible(self, layer: QgsRasterLayer) -> QgsRectangle:
         settings = self._canvas.mapSettings()

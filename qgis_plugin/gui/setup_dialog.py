@@ -63,7 +63,7 @@ class SetUpDialog(QDialog):
         self.text = QPlainTextEdit()
         self.text.setReadOnly(True)
         self.text.setMaximumBlockCount(_MOST_LINES)
-        self.text.setLineWrapMode(QPlainTextEdit.LineWrapMode.NoWrap)
+        self.text.setLineWrapMode(QPlainTextEdit.LineWrapMode.WidgetWidth)
         self.bar = QProgressBar()
         self.bar.setRange(0, 1)
         self.bar.setTextVisible(False)
