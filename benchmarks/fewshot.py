@@ -49,6 +49,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=300)
     parser.add_argument("--batch", type=int, default=4)
     parser.add_argument("--width", type=int, default=64)
+    parser.add_argument("--absent", type=float, default=0.0, help="share of training queries without what is sought")
     parser.add_argument("--episodes", type=int, default=200)
     parser.add_argument("--runs", type=int, default=1)
     parser.add_argument("--device", default="auto")
@@ -97,7 +98,7 @@ def measure(
     small: dict[str, Any] = {"backbone_args": SMALL} if given.backbone == SMALL_NAME else {}
     model = api.few_shot_train(
         train, out=work / f"fold_{fold}", held=fold, backbone=given.backbone, pretrained=given.pretrained,
-        weights=weights, steps=given.steps, batch_size=given.batch, settings={"width": given.width},
+        weights=weights, steps=given.steps, batch_size=given.batch, settings={"width": given.width, "absent": given.absent},
         device=given.device, check_every=100, **small,
     )  # fmt: skip
     trained = time.perf_counter()

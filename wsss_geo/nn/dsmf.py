@@ -38,6 +38,8 @@ from wsss_geo.nn.tensors import resize
 _SCALES = (1, 2, 4, 8)
 #: Metrics that speak for and against: prior, prototype of features as they are, global, part and refined prototypes.
 _METRICS = 5
+#: How much faster the gains of the metrics learn than other parameters: few numbers that have a long way to go.
+_PACE = 10.0
 
 
 class Examples(NamedTuple):
@@ -136,7 +138,7 @@ class DSMF(nn.Module):
         self.pyramid = Pyramid(width)
         last = nn.Conv2d(width, 2, 1)
         self.decode = nn.Sequential(_conv(width, width), last)
-        self.gains = nn.Parameter(torch.full((_METRICS,), 2.0))
+        self.gains = nn.Parameter(torch.full((_METRICS,), 0.5 / _PACE))
         for parameter in last.parameters():
             nn.init.zeros_(parameter)
 
@@ -168,7 +170,7 @@ class DSMF(nn.Module):
     def _weighed(self, pairs: list[tuple[Tensor, Tensor]]) -> Tensor:
         """Half the logit [B,N] that the metrics give: what speaks for, less what speaks against, by the gains."""
         differences = torch.stack([yes - no for yes, no in pairs])
-        return 0.5 * torch.einsum("m,mbn->bn", self.gains[: len(pairs)], differences)
+        return torch.einsum("m,mbn->bn", 0.5 * _PACE * self.gains[: len(pairs)], differences)
 
     def _nodes(self, vectors: Tensor, seen: Tensor, share: Tensor, other: Tensor) -> tuple[Tensor, Tensor]:
         """Part prototypes [B,parts,D] of what is sought and of the rest, after they have learned from the query."""
