@@ -32,6 +32,7 @@ from ..algorithms.segment import LAST_MODEL
 from ..algorithms.sources import raster_refusal, window_of
 from ..model_card import ModelCardError, card_html, read_model_card
 from ..online import OnlineError, is_online, online_part
+from ..options import model_folder
 from ..translate import tr
 from .fitting import layer_box
 from .results import output_paths
@@ -57,6 +58,7 @@ class SegmentForm(QWidget):
         self.raster.setFilters(filters.RasterLayer)
         self.model = QgsFileWidget()
         self.model.setFilter(tr("Models (*.safetensors)"))
+        self.model.setDefaultRoot(model_folder())
         self.card = QLabel()
         self.card.setWordWrap(True)
         self.extent = QComboBox()

@@ -106,10 +106,12 @@ def test_a_layer_that_is_no_file_is_refused(refusal, a_file, tmp_path):
     layer = QgsRasterLayer("type=xyz&url=file:///nowhere/{z}/{x}/{y}.png&zmax=3&zmin=0", "tiles", "wms")
     assert layer.isValid()
     QgsProject.instance().addMapLayer(layer)
-    reason = refusal("segment", segment_parameters(layer.id(), a_file, tmp_path))
+    reason = refusal("vectorize", {"INPUT": layer.id(), "OUTPUT": str(tmp_path / "areas.gpkg")})
+    where = refusal("segment", segment_parameters(layer.id(), a_file, tmp_path))
     QgsProject.instance().removeMapLayer(layer.id())
     assert "“tiles” is served by “wms”" in reason
     assert "Save As" in reason
+    assert "choose the extent to fetch" in where
 
 
 @pytest.mark.parametrize(
@@ -220,7 +222,7 @@ def test_a_result_of_another_version_is_an_error_not_a_crash(qgis_run, fake_engi
 
 def test_relative_paths_are_seen_from_here(qgis_run, fake_engine, raster, a_file, tmp_path, monkeypatch, package):
     seen = []
-    monkeypatch.setattr(package("worker"), "run_worker", lambda python, job, env, feedback: seen.append(job))
+    monkeypatch.setattr(package("worker"), "run_worker", lambda python, job, *_: seen.append(job))
     monkeypatch.chdir(tmp_path)
     outputs, _, _ = qgis_run("segment", {**segment_parameters(raster(), os.path.basename(a_file), tmp_path)})
     assert outputs == {}
@@ -230,7 +232,7 @@ def test_relative_paths_are_seen_from_here(qgis_run, fake_engine, raster, a_file
 
 def test_extent_becomes_the_layers_crs(qgis_run, fake_engine, raster, a_file, tmp_path, monkeypatch, package):
     seen = []
-    monkeypatch.setattr(package("worker"), "run_worker", lambda python, job, env, feedback: seen.append(job))
+    monkeypatch.setattr(package("worker"), "run_worker", lambda python, job, *_: seen.append(job))
     box = "9.0001,9.0006,45.1531,45.1535 [EPSG:4326]"
     qgis_run("segment", segment_parameters(raster(), a_file, tmp_path, EXTENT=box))
     west, south, east, north = map(float, seen[0]["aoi"].split(","))
@@ -249,7 +251,7 @@ def test_selected_polygons_alone_are_the_area(qgis_run, fake_engine, raster, a_f
     )
 
     seen = []
-    monkeypatch.setattr(package("worker"), "run_worker", lambda python, job, env, feedback: seen.append(job))
+    monkeypatch.setattr(package("worker"), "run_worker", lambda python, job, *_: seen.append(job))
     layer = QgsVectorLayer("Polygon?crs=EPSG:32632", "areas", "memory")
     for west in (500_000, 500_050):
         feature = QgsFeature()
