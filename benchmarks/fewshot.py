@@ -98,8 +98,8 @@ def measure(
     small: dict[str, Any] = {"backbone_args": SMALL} if given.backbone == SMALL_NAME else {}
     model = api.few_shot_train(
         train, out=work / f"fold_{fold}", held=fold, backbone=given.backbone, pretrained=given.pretrained,
-        weights=weights, steps=given.steps, batch_size=given.batch, settings={"width": given.width, "absent": given.absent},
-        device=given.device, check_every=100, **small,
+        weights=weights, steps=given.steps, batch_size=given.batch, check_every=100, device=given.device,
+        settings={"width": given.width, "absent": given.absent}, **small,
     )  # fmt: skip
     trained = time.perf_counter()
     found = api.few_shot_test(
