@@ -49,6 +49,7 @@ def run_demo(data: str, out: str, report: Progress) -> dict[str, Any]:
         confidence=folder / "cover_confidence.tif",
         cam=folder / "cover_cam.tif",
         polygons=folder / "cover.shp",
+        overlap=0.5,
         refine="par",
         report=report,
     )
