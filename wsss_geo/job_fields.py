@@ -17,6 +17,8 @@ from .errors import UsageError
 #: Command-line options of the fields that map names to values: given once a name, as name=value.
 MAPPING_OPTIONS = {"settings": "--set", "backbone_args": "--backbone-arg"}
 
+DEVICES = ("auto", "cpu", "cuda", "mps")
+
 #: Default of a field that must be given.
 REQUIRED: Any = object()
 _LARGEST = 1e18

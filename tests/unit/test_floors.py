@@ -59,9 +59,8 @@ def test_rooms_import_from_below(path):
         assert lower or alike or (room, other) in NEIGHBOURS, f"{room} imports {other}"
 
 
-@pytest.mark.parametrize("room", FLOORS[0])
-def test_ground_floor_is_plain_python_3_9(room):
-    path = PACKAGE / f"{room}.py"
+@pytest.mark.parametrize("path", [p for p in FILES if room_of(p) in FLOORS[0]], ids=lambda p: p.stem)
+def test_ground_floor_is_plain_python_3_9(path):
     ast.parse(path.read_text(encoding="utf-8"), feature_version=(3, 9))
     foreign = {n.split(".")[0] for n in imported(path)} - set(sys.stdlib_module_names) - {"wsss_geo"}
     assert not foreign

@@ -1,0 +1,197 @@
+"""Jobs that make maps, compare them and turn them into polygons."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar
+
+from ..errors import UsageError
+from ..job_fields import DEVICES, REQUIRED, Job, Result, parse_bytes, parse_shard, setting
+from .tiling import SPLITS
+
+SCORES = ("decoder", "cam", "both")
+ON_TOP = ("first", "last")
+REFINEMENTS = ("none", "par", "crf")
+
+
+@dataclass(frozen=True)
+class PredictJob(Job):
+    """Turn rasters into a mask, and on request confidence, class activation maps and polygons."""
+
+    command: ClassVar[str] = "predict"
+
+    rasters: tuple[str, ...] = setting(REQUIRED, "paths", "Rasters, folders of rasters, or STAC items", positional=True)
+    model: str = setting(REQUIRED, "path", "Model file (.safetensors)")
+    out: str = setting(REQUIRED, "path", "Mask to write (.tif)")
+    mosaic: str | None = setting(
+        None, "choice", "Join the rasters into one, the first or the last on top where they overlap", choices=ON_TOP
+    )
+    asset: str | None = setting(None, "text", "Asset to take of STAC items that have several", advanced=True)
+    polygons: str | None = setting(None, "path", "Polygons to write (.shp .gpkg .parquet .fgb .geojson)")
+    confidence: str | None = setting(None, "path", "Confidence raster to write (.tif)")
+    cam: str | None = setting(None, "path", "Class activation maps to write (.tif), one band a class")
+    scores: str = setting("decoder", "choice", "Whose scores decide", choices=SCORES)
+    bands: tuple[int, ...] | None = setting(None, "ints", "Bands to use, from 1, as in 1,2,3", low=1, high=65535)
+    aoi: str | None = setting(None, "text", "Area of interest: polygon file, or minx,miny,maxx,maxy in the CRS")
+    min_area: float = setting(0.0, "float", "Smallest polygon in square metres (pixels without CRS)", low=0.0)
+    simplify: float = setting(0.0, "float", "Simplification tolerance of the polygons in pixels", low=0.0)
+    threshold: float = setting(0.0, "float", "Pixels of lower confidence become nodata", low=0.0, high=1.0)
+    window: int | None = setting(None, "int", "Window side in pixels; the model's tile size unless given", low=8)
+    overlap: float = setting(0.25, "float", "Overlap of windows", low=0.0, high=0.9, advanced=True)
+    flips: bool = setting(False, "flag", "Average over flips as well", advanced=True)
+    rotations: bool = setting(False, "flag", "Average over quarter turns as well", advanced=True)
+    scales: tuple[float, ...] | None = setting(
+        None, "floats", "Average over these scales of the windows, as in 0.75,1,1.25", low=0.1, high=8.0, advanced=True
+    )
+    refine: str = setting("none", "choice", "Move borders to where the image's are", choices=REFINEMENTS, advanced=True)
+    resample: bool = setting(True, "flag", "Resample to the model's ground sample distance", advanced=True)
+    batch_size: int = setting(8, "int", "Windows a batch", low=1, advanced=True)
+    device: str = setting("auto", "choice", "Where to compute", choices=DEVICES)
+    threads: int = setting(2, "int", "Threads that decode the raster", low=1, high=64, advanced=True)
+    max_memory: str | None = setting(
+        None, "text", "Most memory of a process, such as 1.5GiB: batches and reads become smaller", advanced=True
+    )
+    workers: int = setting(0, "int", "Processes of this machine that share the work; 0: do it in one", low=0)
+    scheduler: str | None = setting(
+        None, "text", "Dask scheduler whose workers share the work, as in tcp://head:8786", advanced=True
+    )
+    shard: str | None = setting(
+        None, "text", "Compute one part, as in 2/8, for the tasks of a batch queue; --finish joins them", advanced=True
+    )
+    finish: bool = setting(False, "flag", "Join what the shards have computed", advanced=True)
+    stac: bool = setting(False, "flag", "Write a STAC item beside the mask", advanced=True)
+
+    def check(self) -> None:
+        """There is one way to share the work at a time."""
+        ways = {"workers": self.workers, "scheduler": self.scheduler, "shard": self.shard, "finish": self.finish}
+        given = [name for name, value in ways.items() if value]
+        if len(given) > 1:
+            raise UsageError(f"predict: {' and '.join(given)} do not go together", "give one of them")
+        if self.mosaic is not None and (self.shard or self.finish):
+            raise UsageError("predict: each shard would write the mosaic anew", "join the rasters first (gdalbuildvrt)")
+        if self.shard is not None:
+            parse_shard(self.shard)
+        if self.max_memory is not None:
+            parse_bytes("predict.max_memory", self.max_memory)
+
+
+@dataclass(frozen=True)
+class EvaluateJob(Job):
+    """Score a model on tiles with masks, or a prediction against a reference."""
+
+    command: ClassVar[str] = "evaluate"
+
+    model: str | None = setting(None, "path", "Model file (.safetensors)")
+    tiles: str | None = setting(None, "path", "Tile set with masks")
+    split: str = setting("test", "choice", "Split of the tile set", choices=(*SPLITS, "all"))
+    scores: str = setting("decoder", "choice", "Whose scores decide", choices=SCORES)
+    prediction: str | None = setting(None, "path", "Mask to score")
+    raster: str | None = setting(None, "path", "Raster to segment with the model and to score")
+    reference: str | None = setting(None, "path", "Reference mask or polygons")
+    field: str | None = setting(None, "text", "Attribute of the reference polygons that holds the class name")
+    classes: str | None = setting(None, "path", "classes.json; without it those of the model or the mask")
+    with_tags: bool = setting(False, "flag", "Let only the tags of a tile compete (shows pseudo-label quality)")
+    out: str | None = setting(None, "path", "Folder for the figures and metrics.json")
+    batch_size: int = setting(8, "int", "Tiles a batch", low=1, advanced=True)
+    device: str = setting("auto", "choice", "Where to compute", choices=DEVICES)
+
+    def check(self) -> None:
+        """One of the three ways to evaluate must be complete."""
+        ways = [
+            self.model and self.tiles and not (self.prediction or self.raster),
+            self.model and self.raster and self.reference and not (self.tiles or self.prediction),
+            self.prediction and self.reference and not (self.tiles or self.model or self.raster),
+        ]
+        if not any(ways):
+            raise UsageError(
+                "evaluate: nothing complete to compare",
+                "give --model and --tiles, or --prediction and --reference, or --model, --raster and --reference",
+            )
+
+
+@dataclass(frozen=True)
+class VectorizeJob(Job):
+    """Turn a mask raster, or class activation maps, into polygons."""
+
+    command: ClassVar[str] = "vectorize"
+
+    mask: str = setting(REQUIRED, "path", "Mask raster: any raster of class ids", positional=True)
+    out: str = setting(REQUIRED, "path", "Polygons to write (.shp .gpkg .parquet .fgb .geojson)")
+    classes: str | None = setting(None, "path", "classes.json; without it the names in the mask")
+    confidence: str | None = setting(None, "path", "Confidence raster on the same grid")
+    min_area: float = setting(0.0, "float", "Smallest polygon in square metres (pixels without CRS)", low=0.0)
+    simplify: float = setting(0.0, "float", "Simplification tolerance in pixels", low=0.0)
+    from_cam: bool = setting(
+        False, "flag", "The raster holds activation maps (predict --cam): take the warmest class", advanced=True
+    )
+    threshold: float = setting(
+        0.5, "float", "Least activation of a class, with --from-cam", low=0.0, high=1.0, advanced=True
+    )
+    detail: int = setting(
+        4, "int", "Pixels along a cell of activation maps that borders are drawn with", low=1, high=64, advanced=True
+    )
+
+    def check(self) -> None:
+        """What concerns activation maps needs them."""
+        if self.from_cam and self.confidence is not None:
+            raise UsageError("vectorize: confidence and from_cam do not go together", "leave one of them out")
+        if not self.from_cam and (self.threshold, self.detail) != (0.5, 4):
+            raise UsageError("vectorize: threshold and detail are for activation maps", "add --from-cam")
+
+
+@dataclass(frozen=True)
+class PredictResult(Result):
+    """``area_m2``: geodesic area per class (square pixels without CRS); ``share``: part of the valid pixels.
+
+    Of several rasters: the sums; ``parts`` has the result of each.
+    """
+
+    mask: str
+    width: int
+    height: int
+    windows: int
+    valid_share: float
+    share: Mapping[str, float]
+    area_m2: Mapping[str, float]
+    seconds: float
+    polygons: str | None = None
+    polygon_count: int | None = None
+    confidence: str | None = None
+    cam: str | None = None
+    parts: tuple[PredictResult, ...] = ()
+
+
+@dataclass(frozen=True)
+class ShardResult(Result):
+    """``bands`` this shard has computed of ``total``; ``finished`` by all shards up to now. The mask comes later."""
+
+    shard: str
+    work: tuple[str, ...]
+    bands: int
+    finished: int
+    total: int
+    seconds: float
+
+
+@dataclass(frozen=True)
+class EvaluateResult(Result):
+    """Scores in 0..1; ``confusion[i][j]`` counts pixels of reference class i that were predicted as class j."""
+
+    classes: tuple[str, ...]
+    miou: float
+    iou: Mapping[str, float | None]
+    accuracy: float
+    f1: Mapping[str, float | None]
+    confusion: tuple[tuple[int, ...], ...]
+    pixels: int
+    figures: str | None = None
+
+
+@dataclass(frozen=True)
+class VectorizeResult(Result):
+    """``area_m2``: area per class."""
+
+    polygons: str
+    count: int
+    area_m2: Mapping[str, float]

@@ -1,0 +1,132 @@
+"""Jobs that train: from tags, without any, and the judgement of what was learned."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from ..job_fields import DEVICES, REQUIRED, Job, Result, setting
+
+METHODS = ("aerial", "toco", "ctfa", "sfc", "cti", "stcl", "supervised")
+
+
+@dataclass(frozen=True)
+class TrainJob(Job):
+    """Train a model from the tags of a tile set."""
+
+    command: ClassVar[str] = "train"
+
+    tiles: str = setting(REQUIRED, "path", "Tile set", positional=True)
+    out: str = setting(REQUIRED, "path", "Run folder")
+    method: str = setting("aerial", "choice", "Method", choices=METHODS)
+    recipe: str | None = setting(None, "path", "YAML file of settings; options given beside it win")
+    backbone: str = setting("vit_small_patch16_224", "text", "Any plain ViT of timm, or mevt")
+    backbone_args: Mapping[str, Any] = setting({}, "mapping", "Arguments of the backbone, name=value", advanced=True)
+    pretrained: bool = setting(False, "flag", "Start from the weights that timm publishes for the backbone")
+    weights: str | None = setting(None, "path", "Start from the backbone weights in this file")
+    steps: int = setting(4000, "int", "Training steps", low=1)
+    batch_size: int = setting(16, "int", "Tiles a step", low=1)
+    crop: int | None = setting(
+        None, "int", "Side of the training view in pixels; that of the tile or mosaic unless given", low=8
+    )
+    mosaic: int = setting(1, "int", "Tiles along the side of a training view: neighbours seen together", low=1, high=16)
+    learning_rate: float | None = setting(None, "float", "Learning rate of the backbone", low=0.0)
+    settings: Mapping[str, Any] = setting({}, "mapping", "Settings of the method, name=value")
+    precision: str = setting("auto", "choice", "Arithmetic", choices=("auto", "float32", "bfloat16"), advanced=True)
+    device: str = setting("auto", "choice", "Where to compute", choices=DEVICES)
+    devices: int = setting(1, "int", "Processes for data-parallel training; each has its batch", low=1, advanced=True)
+    workers: int = setting(0, "int", "Processes that load tiles", low=0, advanced=True)
+    check_every: int = setting(500, "int", "Steps between validation, previews and checkpoints", low=1, advanced=True)
+    compile: bool = setting(False, "flag", "Compile the network with torch.compile", advanced=True)
+    seed: int = setting(0, "int", "Seed of everything random", low=0)
+
+
+@dataclass(frozen=True)
+class PretrainJob(Job):
+    """Pre-train a backbone on imagery without any tag, for `wsss-geo train --weights`."""
+
+    command: ClassVar[str] = "pretrain"
+
+    sources: tuple[str, ...] = setting(
+        REQUIRED, "paths", "Rasters, folders of rasters or images, or tile sets (their train split)", positional=True
+    )
+    out: str = setting(REQUIRED, "path", "Run folder")
+    recipe: str | None = setting(None, "path", "YAML file of settings; options given beside it win")
+    backbone: str = setting("mevt", "text", "mevt, the hierarchical encoder with decoder, or any plain ViT of timm")
+    backbone_args: Mapping[str, Any] = setting({}, "mapping", "Arguments of the backbone, name=value", advanced=True)
+    pretrained: bool = setting(False, "flag", "Start from the weights that timm publishes for the backbone")
+    weights: str | None = setting(None, "path", "Start from the backbone weights in this file")
+    bands: tuple[int, ...] | None = setting(None, "ints", "Bands to use, from 1, as in 4,3,2", low=1, high=65535)
+    gsd: float | None = setting(None, "float", "Resample to this ground sample distance in metres", low=1e-6)
+    size: int = setting(128, "int", "Side of a view in pixels", low=8, high=8192)
+    window: int | None = setting(
+        None, "int", "Side in pixels of the window whose parts the views show; 1.5 times the view unless given", low=8
+    )
+    steps: int = setting(10000, "int", "Training steps", low=1)
+    batch_size: int = setting(64, "int", "Windows a step", low=2)
+    learning_rate: float | None = setting(
+        None, "float", "Largest learning rate; 5e-4 for 256 windows a step, less for fewer, unless given", low=0.0
+    )
+    settings: Mapping[str, Any] = setting({}, "mapping", "Settings of the pre-training, name=value")
+    precision: str = setting("auto", "choice", "Arithmetic", choices=("auto", "float32", "bfloat16"), advanced=True)
+    device: str = setting("auto", "choice", "Where to compute", choices=DEVICES)
+    devices: int = setting(1, "int", "Processes for data-parallel training", low=1, advanced=True)
+    workers: int = setting(0, "int", "Processes that read windows", low=0, advanced=True)
+    check_every: int = setting(500, "int", "Steps between checkpoints", low=1, advanced=True)
+    seed: int = setting(0, "int", "Seed of everything random", low=0)
+
+
+@dataclass(frozen=True)
+class ProbeJob(Job):
+    """Judge a frozen backbone: a linear classifier on its features, and how alike its tokens are."""
+
+    command: ClassVar[str] = "probe"
+
+    weights: str = setting(REQUIRED, "path", "Weights of `wsss-geo pretrain` or model of `train`", positional=True)
+    tiles: str = setting(REQUIRED, "path", "Tile set with single tags, or a folder with one folder a class")
+    size: int | None = setting(None, "int", "Side in pixels of what is seen; that of the weights unless given", low=8)
+    held: float = setting(0.3, "float", "Share of a folder of classes that is kept for the test", low=0.05, high=0.95)
+    untrained: bool = setting(False, "flag", "Probe random weights instead: what the trained ones have to beat")
+    out: str | None = setting(None, "path", "Write the result to this JSON file")
+    batch_size: int = setting(64, "int", "Images a batch", low=1, advanced=True)
+    device: str = setting("auto", "choice", "Where to compute", choices=DEVICES)
+    seed: int = setting(0, "int", "Seed of the split and of random weights", low=0)
+
+
+@dataclass(frozen=True)
+class TrainResult(Result):
+    """``scores``: the figures of the chosen checkpoint, none of which needs a mask."""
+
+    run: str
+    model: str
+    steps: int
+    scores: Mapping[str, float]
+    seconds: float
+
+
+@dataclass(frozen=True)
+class PretrainResult(Result):
+    """``losses``: the means of the loss terms over the last part of the run."""
+
+    run: str
+    weights: str
+    steps: int
+    windows: int
+    losses: Mapping[str, float]
+    seconds: float
+
+
+@dataclass(frozen=True)
+class ProbeResult(Result):
+    """Scores in 0..1 on images kept back; ``f1`` is their mean over the classes, ``f1_by_class`` each of them.
+
+    ``smoothness``: mean cosine between the tokens of an image, block by block; 1 means that all are alike.
+    """
+
+    top1: float
+    f1: float
+    f1_by_class: Mapping[str, float]
+    train: int
+    test: int
+    smoothness: Mapping[str, float]
