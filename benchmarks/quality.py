@@ -17,7 +17,6 @@ import json
 import shlex
 import shutil
 import statistics
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -150,9 +149,13 @@ def main() -> None:
     parser.add_argument("--size", type=int, default=128)
     parser.add_argument("--out", type=Path, default=ROOT / "docs/results/quality.md")
     args = parser.parse_args()
-    command = shlex.join(["python", "benchmarks/quality.py", "DUBAI", *sys.argv[2:]])
+    options = [
+        f"--{n}={getattr(args, n.replace('-', '_'))}" for n in ("methods", "seeds", "steps", "batch-size", "size")
+    ]
+    options += ["--ablations"] if args.ablations else []
+    command = shlex.join(["python", "benchmarks/quality.py", "DUBAI", "--work", "WORK", *options])
     variants = {m: Variant(m) for m in args.methods.split(",")} | (ABLATIONS if args.ablations else {})
-    args.work.mkdir(parents=True, exist_ok=True)
+    (args.work / "runs").mkdir(parents=True, exist_ok=True)
     tiles = prepare(args.data, args.work, args.size)
     common = {"steps": args.steps, "batch_size": args.batch_size, "check_every": args.steps}
     scores: dict[str, list[Any]] = {}
