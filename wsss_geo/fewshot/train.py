@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-import csv
 import hashlib
 import time
-import warnings
 from pathlib import Path
-from typing import Any
 
-import lightning
 import torch
 from torch.utils.data import DataLoader
 
-from wsss_geo.errors import EnvironmentFault, InputError, ModelError, UsageError, WsssGeoError
+from wsss_geo.errors import InputError, ModelError, UsageError
 from wsss_geo.fewshot.episodes import EpisodeDataset, EpisodeSampler, Pool, chosen_classes, class_pixels, make_pool
 from wsss_geo.fewshot.lightning_module import TERMS, EpisodeTraining, FewShotSettings
-from wsss_geo.fitting.callbacks import METRICS, MetricsFile, Reporter
+from wsss_geo.fitting.callbacks import KeepLatest, MetricsFile, Reporter, last_losses
+from wsss_geo.fitting.checkpoint import RESUME
 from wsss_geo.fitting.folder import claim, finished
 from wsss_geo.fitting.group import Group
-from wsss_geo.fitting.trainer import LOG_EVERY, RESUME, check_interval, make_trainer, resumed_step, save_resume
+from wsss_geo.fitting.trainer import LOG_EVERY, building, check_interval, fit, go_on, make_trainer
 from wsss_geo.jobs import FewShotTrainJob, FewShotTrainResult
 from wsss_geo.methods import settings_from
 from wsss_geo.nn.fewshot_file import FewShotCard, save_few_shot
@@ -70,7 +67,7 @@ def run(job: FewShotTrainJob, report: Progress) -> FewShotTrainResult:
         seen=tuple(tileset.scheme.names[p] for p in pool.holders),
         held=held,
         tiles=pool.tiles,
-        losses=_last_losses(folder),
+        losses=last_losses(folder),
         seconds=round(seconds, 1),
     )
     write_record(folder / RECORD, job, result, [job.tiles], {"train": seconds}, str(folder / MODEL))
@@ -96,15 +93,8 @@ def make_settings(job: FewShotTrainJob) -> FewShotSettings:
 def make_network(job: FewShotTrainJob, card: FewShotCard) -> FewShotNetwork:
     """The network with the starting weights of the backbone that the job asks for. Raises WsssGeoError leaves."""
     torch.manual_seed(job.seed)
-    try:
+    with building(job, "use mevt or see `timm.list_models()`"):
         network = card.build(pretrained=job.pretrained)
-    except ValueError as error:
-        raise UsageError(f"fewshot-train.backbone: {error}", "use mevt or see `timm.list_models()`") from None
-    except (OSError, RuntimeError) as error:
-        reason = " ".join(str(error).split())[:200]
-        raise EnvironmentFault(
-            f"published weights of {job.backbone} could not be fetched ({reason})", "go online or use --weights FILE"
-        ) from None
     if card.tile_size % network.patch:
         raise UsageError(
             f"fewshot-train.tiles: {card.tile_size} px are no multiple of the {network.patch} px of {job.backbone}",
@@ -161,19 +151,6 @@ def _pool(
     return pool
 
 
-class _Keep(lightning.Callback):
-    """Every ``every`` steps: the model so far and a checkpoint to resume from."""
-
-    def __init__(self, folder: Path, every: int, card: FewShotCard) -> None:
-        self.folder, self.every, self.card = folder, every, card
-
-    def on_train_batch_end(self, trainer: Any, module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
-        """Save when it is time."""
-        if trainer.global_step % self.every == 0:
-            save_few_shot(self.folder / MODEL, module.network, self.card)
-            save_resume(trainer, self.folder)
-
-
 def _fit(
     job: FewShotTrainJob,
     module: EpisodeTraining,
@@ -185,25 +162,12 @@ def _fit(
     every = check_interval(job.steps, job.check_every)
     sampler = EpisodeSampler(job.batch_size, job.steps, job.shots, job.seed)
     metrics = MetricsFile(folder, ["loss", *TERMS], every=min(LOG_EVERY, every))
-    resume = folder / RESUME if (folder / RESUME).is_file() else None
-    if resume:
-        sampler.start = resumed_step(resume)
-        metrics.cut(sampler.start)
-        report.info(f"{folder}: going on after step {sampler.start}")
-    callbacks = [Reporter(report, job.steps, "train"), metrics, _Keep(folder, every, card)]
+    resume = go_on(folder, sampler, metrics, True, report)
+    callbacks = [
+        Reporter(report, job.steps, "train"),
+        metrics,
+        KeepLatest(folder, every, lambda: save_few_shot(folder / MODEL, module.network, card)),
+    ]
     trainer = make_trainer(job, folder, every, module.settings.clip, callbacks, Group())
     loader = DataLoader(episodes, batch_sampler=sampler, num_workers=job.workers, persistent_workers=job.workers > 0)
-    try:
-        with warnings.catch_warnings():
-            # The sampler starts where the checkpoint ends, which Lightning cannot know.
-            warnings.filterwarnings("ignore", message=".*dataloader is not resumable.*")
-            trainer.fit(module, loader, ckpt_path=resume, weights_only=True)
-    except ArithmeticError as error:
-        raise WsssGeoError(f"training diverged ({error})", "lower --learning-rate") from None
-
-
-def _last_losses(folder: Path) -> dict[str, float]:
-    """The last row of the metrics."""
-    with open(folder / METRICS, newline="", encoding="utf-8") as file:
-        rows = list(csv.DictReader(file))
-    return {k: float(v) for k, v in rows[-1].items() if k != "step"} if rows else {}
+    fit(trainer, module, loader, None, resume)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import csv
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import lightning
 
+from wsss_geo.fitting.checkpoint import save_resume
 from wsss_geo.outputs import replacing
 from wsss_geo.progress import Progress
 
@@ -77,3 +79,25 @@ class MetricsFile(lightning.Callback):
             if fresh:
                 writer.writeheader()
             writer.writerow({k: round(v, 6) if isinstance(v, float) else v for k, v in row.items()})
+
+
+class KeepLatest(lightning.Callback):
+    """Every ``every`` steps: ``save`` what is learned so far, and a checkpoint to resume from in ``folder``."""
+
+    def __init__(self, folder: Path, every: int, save: Callable[[], None]) -> None:
+        self.folder, self.every, self.save = folder, every, save
+
+    def on_train_batch_end(self, trainer: Any, module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
+        """Save when it is time."""
+        if trainer.global_step % self.every:
+            return
+        if trainer.is_global_zero:
+            self.save()
+        save_resume(trainer, self.folder)
+
+
+def last_losses(folder: Path) -> dict[str, float]:
+    """The last row of the metrics file in ``folder``."""
+    with open(folder / METRICS, newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    return {k: float(v) for k, v in rows[-1].items() if k != "step"} if rows else {}

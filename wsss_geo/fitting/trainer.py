@@ -1,8 +1,10 @@
-"""The Lightning trainer of a job, the checkpoint to resume from and the interval at which it is written."""
+"""The Lightning trainer of a job: made, run, resumed; and what can be wrong with its backbone."""
 
 from __future__ import annotations
 
-import os
+import contextlib
+import warnings
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +13,13 @@ import torch
 from lightning.fabric.plugins.environments import LightningEnvironment
 from lightning.pytorch.loggers import TensorBoardLogger
 
-from wsss_geo.errors import InputError, UsageError
+from wsss_geo.errors import EnvironmentFault, UsageError, WsssGeoError
+from wsss_geo.fitting.callbacks import MetricsFile
+from wsss_geo.fitting.checkpoint import RESUME, resumed_step
 from wsss_geo.fitting.group import Group
 from wsss_geo.jobs import FewShotTrainJob, PretrainJob, TrainJob
+from wsss_geo.progress import Progress
 
-RESUME = "resume.ckpt"
 #: Most steps between two rows of the metrics.
 LOG_EVERY = 50
 
@@ -80,23 +84,46 @@ def check_interval(steps: int, check_every: int) -> int:
     return steps // checks
 
 
-def save_resume(trainer: Any, folder: Path) -> None:
-    """Write the checkpoint to resume from, whole or not at all."""
-    part = folder / f"{RESUME}.part"
-    try:
-        trainer.save_checkpoint(part)
-        if trainer.is_global_zero:
-            os.replace(part, folder / RESUME)
-    except BaseException:
-        part.unlink(missing_ok=True)
-        raise
+def go_on(folder: Path, sampler: Any, metrics: MetricsFile, leads: bool, report: Progress) -> Path | None:
+    """The checkpoint that an interrupted run left in ``folder``; ``sampler`` and ``metrics`` are set to its step.
+
+    Only the process that ``leads`` touches the metrics and speaks. Raises InputError for a damaged checkpoint.
+    """
+    path = folder / RESUME
+    if not path.is_file():
+        return None
+    sampler.start = resumed_step(path)
+    if leads:
+        metrics.cut(sampler.start)
+        report.info(f"{folder}: going on after step {sampler.start}")
+    return path
 
 
-def resumed_step(path: Path) -> int:
-    """The step a checkpoint was written after. Raises InputError for a damaged one."""
+def fit(
+    trainer: lightning.Trainer, module: Any, loader: Any, val_loader: Any, resume: Path | None, what: str = "training"
+) -> None:
+    """Run ``trainer`` from ``resume`` on. Raises WsssGeoError, which names ``what`` diverged, for a loss not finite."""
     try:
-        return int(torch.load(path, map_location="cpu", weights_only=True)["global_step"])
-    except Exception as error:  # noqa: BLE001 - a damaged checkpoint raises many kinds
-        raise InputError(
-            path, f"checkpoint cannot be read ({type(error).__name__})", "delete it to start anew"
+        with warnings.catch_warnings():
+            # The sampler starts where the checkpoint ends, which Lightning cannot know.
+            warnings.filterwarnings("ignore", message=".*dataloader is not resumable.*")
+            trainer.fit(module, loader, val_loader, ckpt_path=resume, weights_only=True)
+    except ArithmeticError as error:
+        raise WsssGeoError(f"{what} diverged ({error})", "lower --learning-rate") from None
+
+
+@contextlib.contextmanager
+def building(job: TrainJob | PretrainJob | FewShotTrainJob, hint: str) -> Iterator[None]:
+    """Say what is wrong with the backbone of ``job`` that the block builds.
+
+    Raises UsageError with ``hint`` for one that cannot be built and EnvironmentFault where its weights cannot be had.
+    """
+    try:
+        yield
+    except ValueError as error:
+        raise UsageError(f"{job.command}.backbone: {error}", hint) from None
+    except (OSError, RuntimeError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise EnvironmentFault(
+            f"published weights of {job.backbone} could not be fetched ({reason})", "go online or use --weights FILE"
         ) from None

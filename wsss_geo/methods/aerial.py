@@ -27,7 +27,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from wsss_geo.classes import IGNORE, ClassScheme
-from wsss_geo.methods.base import Batch, Labeller, Method, Settings
+from wsss_geo.methods.base import Batch, Labeller, Method, ScratchSettings
 from wsss_geo.nn.heads import top_pool
 from wsss_geo.nn.network import Network
 from wsss_geo.nn.processes import joint_mean
@@ -37,21 +37,9 @@ from wsss_geo.tileset.photometry import LAND, Jitter
 
 
 @dataclass(frozen=True)
-class AerialSettings(Settings):
-    """Values for training from scratch; lower ``lr`` for pre-trained backbones."""
+class AerialSettings(ScratchSettings):
+    """What only this method sets."""
 
-    lr: float = 5e-4
-    head_lr: float = 1.0
-    weight_decay: float = 0.05
-    middle: float = 0.5
-    scale: tuple[float, float] = (1.0, 1.0)
-    rare: float = 0.2
-    balance: float = 0.5
-    warmup: float = 0.05
-    top: float = 1 / 12
-    """Share of a view's tokens whose mean evidence answers for a tag."""
-    momentum: float = 0.99
-    """Of the teacher."""
     start: float = 0.1
     """Share of the run before the teacher labels scenes of several tags; those of one tag are labels from the first."""
     ramp: float = 0.3

@@ -82,6 +82,24 @@ class Settings:
     """Least share of tiles of one class in what is shown."""
 
 
+@dataclass(frozen=True)
+class ScratchSettings(Settings):
+    """Values for training land cover from scratch; lower ``lr`` for pre-trained backbones."""
+
+    lr: float = 5e-4
+    head_lr: float = 1.0
+    weight_decay: float = 0.05
+    middle: float = 0.5
+    scale: tuple[float, float] = (1.0, 1.0)
+    rare: float = 0.2
+    balance: float = 0.5
+    warmup: float = 0.05
+    top: float = 1 / 12
+    """Share of a view's tokens whose mean evidence answers for a tag."""
+    momentum: float = 0.99
+    """Of the moving average that is the product."""
+
+
 class Method(nn.Module):
     """Base of the methods. ``losses`` returns weighted terms; their sum is what training minimises."""
 

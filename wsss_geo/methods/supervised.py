@@ -1,6 +1,6 @@
 """Training from masks instead of tags: the upper bound that methods learning from tags are measured against.
 
-Same network, views and pooled tag loss as ``aerial``, and the same moving average as product; only the labels of the
+Same network, settings and views as ``aerial``, and the same moving average as product; only the labels of the
 decoder come from drawn masks. Needs a tile set that has them.
 """
 
@@ -8,13 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from copy import deepcopy
-from dataclasses import dataclass
 from typing import ClassVar
 
 from torch import Tensor
 
 from wsss_geo.classes import ClassScheme
-from wsss_geo.methods.base import Batch, Method, Settings
+from wsss_geo.methods.base import Batch, Method, ScratchSettings
 from wsss_geo.nn.heads import top_pool
 from wsss_geo.nn.losses import class_balanced_cross_entropy, multilabel_soft_margin
 from wsss_geo.nn.network import Network
@@ -22,34 +21,18 @@ from wsss_geo.nn.schedule import ema_update
 from wsss_geo.tileset.photometry import LAND, Jitter
 
 
-@dataclass(frozen=True)
-class SupervisedSettings(Settings):
-    """Values for training from scratch; those shared with ``aerial`` are the same."""
-
-    lr: float = 5e-4
-    head_lr: float = 1.0
-    weight_decay: float = 0.05
-    middle: float = 0.5
-    scale: tuple[float, float] = (1.0, 1.0)
-    rare: float = 0.2
-    balance: float = 0.5
-    warmup: float = 0.05
-    top: float = 1 / 12
-    momentum: float = 0.99
-
-
 class Supervised(Method):
     """See the module's text."""
 
     name = "supervised"
     terms = ("cls", "seg")
-    settings_type = SupervisedSettings
+    settings_type = ScratchSettings
     needs = frozenset({"masks"})
     cam_from = "middle"
     colours: ClassVar[Mapping[str, Jitter]] = {"image": LAND}
-    settings: SupervisedSettings
+    settings: ScratchSettings
 
-    def __init__(self, network: Network, scheme: ClassScheme, settings: SupervisedSettings, steps: int) -> None:
+    def __init__(self, network: Network, scheme: ClassScheme, settings: ScratchSettings, steps: int) -> None:
         super().__init__(network, scheme, settings, steps)
         self.average = deepcopy(network).requires_grad_(False)
 

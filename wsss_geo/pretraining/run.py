@@ -2,29 +2,18 @@
 
 from __future__ import annotations
 
-import csv
 import time
-import warnings
 from pathlib import Path
-from typing import Any
 
-import lightning
 import torch
 from torch.utils.data import DataLoader
 
-from wsss_geo.errors import EnvironmentFault, UsageError, WsssGeoError
-from wsss_geo.fitting.callbacks import METRICS, MetricsFile, Reporter
+from wsss_geo.errors import UsageError
+from wsss_geo.fitting.callbacks import KeepLatest, MetricsFile, Reporter, last_losses
+from wsss_geo.fitting.checkpoint import RESUME
 from wsss_geo.fitting.folder import claim, finished
 from wsss_geo.fitting.group import Group, companions, find_group
-from wsss_geo.fitting.trainer import (
-    LOG_EVERY,
-    RESUME,
-    check_interval,
-    make_trainer,
-    resumed_step,
-    save_resume,
-    uses_cuda,
-)
+from wsss_geo.fitting.trainer import LOG_EVERY, building, check_interval, fit, go_on, make_trainer, uses_cuda
 from wsss_geo.jobs import PretrainJob, PretrainResult
 from wsss_geo.methods import settings_from
 from wsss_geo.nn.backbones import Backbone, build_backbone
@@ -69,7 +58,7 @@ def run(job: PretrainJob, report: Progress) -> PretrainResult:
         weights=str(folder / WEIGHTS),
         steps=job.steps,
         windows=job.steps * job.batch_size * group.world,
-        losses=_last_losses(folder),
+        losses=last_losses(folder),
         seconds=round(seconds, 1),
     )
     if group.leads:
@@ -115,7 +104,7 @@ def make_module(job: PretrainJob, settings: MEVTSettings, card: BackboneCard, gr
 
 
 def _backbone(job: PretrainJob, card: BackboneCard) -> Backbone:
-    try:
+    with building(job, "use mevt or see `timm.list_models('vit*')`"):
         return build_backbone(
             job.backbone,
             bands=len(card.bands),
@@ -123,13 +112,6 @@ def _backbone(job: PretrainJob, card: BackboneCard) -> Backbone:
             pretrained=job.pretrained,
             arguments=job.backbone_args,
         )
-    except ValueError as error:
-        raise UsageError(f"pretrain.backbone: {error}", "use mevt or see `timm.list_models('vit*')`") from None
-    except (OSError, RuntimeError) as error:
-        reason = " ".join(str(error).split())[:200]
-        raise EnvironmentFault(
-            f"published weights of {job.backbone} could not be fetched ({reason})", "go online or use --weights FILE"
-        ) from None
 
 
 def _card(
@@ -150,21 +132,6 @@ def _card(
     )
 
 
-class _Keep(lightning.Callback):
-    """Every ``every`` steps: the weights so far and a checkpoint to resume from."""
-
-    def __init__(self, folder: Path, every: int, card: BackboneCard) -> None:
-        self.folder, self.every, self.card = folder, every, card
-
-    def on_train_batch_end(self, trainer: Any, module: Pretraining, outputs: Any, batch: Any, batch_idx: int) -> None:
-        """Save when it is time."""
-        if trainer.global_step % self.every:
-            return
-        if trainer.is_global_zero:
-            save_backbone(self.folder / WEIGHTS, module.method.product, self.card)
-        save_resume(trainer, self.folder)
-
-
 def _fit(
     job: PretrainJob,
     group: Group,
@@ -178,13 +145,12 @@ def _fit(
     every = check_interval(job.steps, job.check_every)
     sampler = WindowSampler(job.batch_size, job.steps)
     metrics = MetricsFile(folder, ["loss", *MEVT.terms], every=min(LOG_EVERY, every))
-    resume = folder / RESUME if (folder / RESUME).is_file() else None
-    if resume:
-        sampler.start = resumed_step(resume)
-        if group.leads:
-            metrics.cut(sampler.start)
-            report.info(f"{folder}: going on after step {sampler.start}")
-    callbacks = [Reporter(report, job.steps, "pretrain"), metrics, _Keep(folder, every, card)]
+    resume = go_on(folder, sampler, metrics, group.leads, report)
+    callbacks = [
+        Reporter(report, job.steps, "pretrain"),
+        metrics,
+        KeepLatest(folder, every, lambda: save_backbone(folder / WEIGHTS, module.method.product, card)),
+    ]
     trainer = make_trainer(job, folder, every, module.method.settings.clip, callbacks, group)
     sampler.rank, sampler.world = group.rank, group.world
     windows = WindowDataset(ground, found, job.seed, job.steps * job.batch_size * group.world)
@@ -195,17 +161,4 @@ def _fit(
         persistent_workers=job.workers > 0,
         pin_memory=uses_cuda(job),
     )
-    try:
-        with warnings.catch_warnings():
-            # The sampler starts where the checkpoint ends, which Lightning cannot know.
-            warnings.filterwarnings("ignore", message=".*dataloader is not resumable.*")
-            trainer.fit(module, loader, ckpt_path=resume, weights_only=True)
-    except ArithmeticError as error:
-        raise WsssGeoError(f"pre-training diverged ({error})", "lower --learning-rate") from None
-
-
-def _last_losses(folder: Path) -> dict[str, float]:
-    """The last row of the metrics."""
-    with open(folder / METRICS, newline="", encoding="utf-8") as file:
-        rows = list(csv.DictReader(file))
-    return {k: float(v) for k, v in rows[-1].items() if k != "step"} if rows else {}
+    fit(trainer, module, loader, None, resume, "pre-training")

@@ -8,7 +8,7 @@ from typing import Any
 
 import lightning
 
-from wsss_geo.fitting.trainer import save_resume
+from wsss_geo.fitting.checkpoint import save_resume
 from wsss_geo.training.lightning_module import TagTraining
 
 

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import dataclasses
 import time
-import warnings
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch.utils.data import DataLoader
 
-from wsss_geo.errors import UsageError, WsssGeoError
+from wsss_geo.errors import UsageError
 from wsss_geo.fitting.callbacks import MetricsFile, Reporter
+from wsss_geo.fitting.checkpoint import RESUME
 from wsss_geo.fitting.folder import claim, finished
 from wsss_geo.fitting.group import Group, companions, find_group
-from wsss_geo.fitting.trainer import LOG_EVERY, RESUME, check_interval, make_trainer, resumed_step, uses_cuda
+from wsss_geo.fitting.trainer import LOG_EVERY, check_interval, fit, go_on, make_trainer, uses_cuda
 from wsss_geo.jobs import TrainJob, TrainResult
 from wsss_geo.nn.model_file import ModelCard, read_card, save_model
 from wsss_geo.outputs import check_output_folder
@@ -64,10 +64,9 @@ def run(job: TrainJob, report: Progress) -> TrainResult:
     group = find_group(job.devices)
     if group.leads:  # not before all is checked: a refused job leaves no folder behind
         claim(check_output_folder(folder), job, card.data_hash, settings, hidden=("tiles",))
-    resume = folder / RESUME if (folder / RESUME).is_file() else None
     started = time.monotonic()
     with companions(job, group):
-        _fit(job, group, tileset, rows, module, card, folder, resume, report)
+        _fit(job, group, tileset, rows, module, card, folder, report)
     seconds = time.monotonic() - started
     result = _result(folder, job, seconds)
     if not group.leads:
@@ -85,7 +84,6 @@ def _fit(
     module: TagTraining,
     card: ModelCard,
     folder: Path,
-    resume: Path | None,
     report: Progress,
 ) -> None:
     method, settings = module.method, module.method.settings
@@ -113,12 +111,7 @@ def _fit(
         write_preview(name, method.product, card.classes, images, tags)
 
     metrics = MetricsFile(folder, ["loss", *method.terms, *_SCORES], every=min(LOG_EVERY, every))
-    if resume:
-        step = resumed_step(resume)
-        sampler.start = step
-        if group.leads:
-            metrics.cut(step)
-            report.info(f"{folder}: going on after step {step}")
+    resume = go_on(folder, sampler, metrics, group.leads, report)
     checkpoints = Checkpoints(folder, every, len(val) > 0, save)
     callbacks = [Reporter(report, job.steps, "train"), metrics, checkpoints]
     trainer = make_trainer(
@@ -133,13 +126,7 @@ def _fit(
         pin_memory=uses_cuda(job),
     )
     val_loader = DataLoader(val, batch_size=job.batch_size) if len(val) else None
-    try:
-        with warnings.catch_warnings():
-            # The sampler starts where the checkpoint ends, which Lightning cannot know.
-            warnings.filterwarnings("ignore", message=".*dataloader is not resumable.*")
-            trainer.fit(module, loader, val_loader, ckpt_path=resume, weights_only=True)
-    except ArithmeticError as error:
-        raise WsssGeoError(f"training diverged ({error})", "lower --learning-rate") from None
+    fit(trainer, module, loader, val_loader, resume)
 
 
 def _result(folder: Path, job: TrainJob, seconds: float) -> TrainResult:

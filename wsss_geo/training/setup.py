@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from wsss_geo.errors import EnvironmentFault, InputError, UsageError
-from wsss_geo.fitting.trainer import uses_cuda
+from wsss_geo.fitting.trainer import building, uses_cuda
 from wsss_geo.jobs import TrainJob
 from wsss_geo.methods import METHODS, Method, Settings, settings_from
 from wsss_geo.nn.model_file import ModelCard, build_network
@@ -126,12 +126,5 @@ def _compile(network: Network) -> None:
 
 
 def _network(job: TrainJob, card: ModelCard) -> Network:
-    try:
+    with building(job, "use mevt or see `timm.list_models('vit*')`"):
         return build_network(card, pretrained=job.pretrained)
-    except ValueError as error:
-        raise UsageError(f"train.backbone: {error}", "use mevt or see `timm.list_models('vit*')`") from None
-    except (OSError, RuntimeError) as error:
-        reason = " ".join(str(error).split())[:200]
-        raise EnvironmentFault(
-            f"published weights of {job.backbone} could not be fetched ({reason})", "go online or use --weights FILE"
-        ) from None
