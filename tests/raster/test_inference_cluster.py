@@ -48,7 +48,7 @@ CARD = ModelCard(
 
 
 class Report(Progress):
-    """Keeps what it hears; ``action`` is called once, when some of the raster is done."""
+    """Keeps what it hears; ``action`` is called once, when some or all of the raster is computed but nothing is delivered."""
 
     def __init__(self, action=None):
         super().__init__()
@@ -56,7 +56,7 @@ class Report(Progress):
 
     def emit(self, kind, fields):
         self.heard.append((kind, dict(fields)))
-        if self.action and kind == "progress" and fields["stage"] == "predict" and 0 < fields["done"] < fields["total"]:
+        if self.action and kind == "progress" and fields["stage"] == "predict" and fields["done"] > 0:
             action, self.action = self.action, None
             action()
 
