@@ -25,8 +25,9 @@ from ..online import OnlineError, OnlinePart, fetch, is_online, online_part
 from ..options import LAST_MODEL
 from ..report import area_table, facts, page, percent
 from ..styling import style_on_load
+from .area import area_of, area_refusal, bands_refusal, has_extent
 from .base import JobAlgorithm, as_text
-from .sources import VECTOR_FORMATS, engine_box, raster_path, raster_refusal, window_path
+from .sources import raster_refusal
 
 ALGORITHM = "wsss_geo:segment"
 _LAYERS = (("OUTPUT", "mask", "Mask"), ("POLYGONS", "polygons", "Polygons"), ("CONFIDENCE", "confidence", "Confidence"))
@@ -90,15 +91,13 @@ class Segment(JobAlgorithm):
         reason = "" if online else raster_refusal(layer)
         if reason:
             return reason
-        if online and not self._has_extent(parameters, context, layer):
+        if online and not has_extent(self, parameters, context, layer):
             return f"Layer “{layer.name()}” is drawn by a server; choose the extent to fetch from it."
         bands = self._settings(parameters, context).get("bands", [])
-        if not online and any(not 1 <= b <= layer.bandCount() for b in bands):
-            return f"Bands {bands}: layer “{layer.name()}” has bands 1 to {layer.bandCount()}; choose among them."
-        if parameters.get("EXTENT") not in (None, "") and parameters.get("AOI") not in (None, ""):
-            return "Both an extent and polygons are given; keep one of them."
-        if self._has_extent(parameters, context, layer) and not self._overlaps(parameters, context, layer):
-            return f"The extent does not touch layer “{layer.name()}”; choose one that does."
+        reason = "" if online else bands_refusal(bands, layer)
+        reason = reason or area_refusal(self, parameters, context, layer)
+        if reason:
+            return reason
         if online:
             try:
                 self._online_part(parameters, context, layer)
@@ -115,16 +114,8 @@ class Segment(JobAlgorithm):
         if is_online(layer):
             self._part = self._online_part(parameters, context, layer)
             return {}
-        found: dict[str, Any] = {"rasters": [raster_path(layer)]}
-        if parameters.get("AOI") not in (None, ""):
-            found["aoi"] = self.parameterAsCompatibleSourceLayerPath(
-                parameters, "AOI", context, VECTOR_FORMATS, "gpkg", feedback
-            )
-        elif self._has_extent(parameters, context, layer):
-            box = self.parameterAsExtent(parameters, "EXTENT", context, layer.crs())
-            part = window_path(layer, box) if self.parameterAsBool(parameters, "CLIP", context) else ""
-            found.update({"rasters": [part]} if part else {"aoi": engine_box(layer, box)})
-        return found
+        raster, area = area_of(self, parameters, context, layer, feedback)
+        return {"rasters": [raster], "aoi": area}
 
     def fetched(self, folder: str, context: Any, feedback: Any) -> dict[str, Any] | None:
         """Return the raster, fetched from its server if it has one."""
@@ -174,12 +165,3 @@ class Segment(JobAlgorithm):
             raise OnlineError(self.tr("The model does not say its ground sample distance; save the layer as a file."))
         box = self.parameterAsExtent(parameters, "EXTENT", context, layer.crs()).intersect(layer.extent())
         return online_part(layer, box, gsd, context.transformContext())
-
-    def _has_extent(self, parameters: Any, context: Any, layer: Any) -> bool:
-        if parameters.get("EXTENT") in (None, ""):
-            return False
-        box = self.parameterAsExtent(parameters, "EXTENT", context, layer.crs())
-        return not box.isNull() and not box.isEmpty()
-
-    def _overlaps(self, parameters: Any, context: Any, layer: Any) -> bool:
-        return bool(self.parameterAsExtent(parameters, "EXTENT", context, layer.crs()).intersects(layer.extent()))
