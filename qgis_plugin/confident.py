@@ -28,8 +28,10 @@ from qgis.core import (
 )
 from qgis.PyQt.QtGui import QColor
 
+from .pixel_grid import pixel_grid
+
 _STEP = 256
-_NODATA = 255
+_LARGEST = _STEP * _STEP - 1
 _IDS = "wsss_geo/class_ids"
 
 _VRT = """<VRTDataset rasterXSize="{width}" rasterYSize="{height}">{georeference}
@@ -57,19 +59,15 @@ class _Class:
 
 def confident_layer(mask: QgsRasterLayer, confidence: str, path: str, name: str) -> QgsRasterLayer:
     """Write the VRT ``path`` of a styled mask and the confidence raster on its grid; return it as styled layer."""
-    box, crs = mask.extent(), mask.crs()
-    place = ""
-    if box.yMaximum() != 0 or crs.isValid():
-        step = box.width() / mask.width(), box.height() / mask.height()
-        numbers = (box.xMinimum(), step[0], 0.0, box.yMaximum(), 0.0, -step[1])
-        place = f"\n  <GeoTransform>{', '.join(map(repr, numbers))}</GeoTransform>"
+    grid, crs = pixel_grid(mask), mask.crs()
+    place = "" if grid.plain else f"\n  <GeoTransform>{', '.join(map(repr, grid.place))}</GeoTransform>"
     if crs.isValid():
         wkt = crs.toWkt(QgsCoordinateReferenceSystem.WktVariant.WKT_PREFERRED)
         place = f"\n  <SRS>{html.escape(wkt)}</SRS>{place}"
     mask_path, folder = mask.source().split("|", 1)[0], os.path.dirname(path)
     text = _VRT.format(
-        width=mask.width(),
-        height=mask.height(),
+        width=grid.width,
+        height=grid.height,
         georeference=place,
         mask=html.escape(os.path.relpath(mask_path, folder)),
         confidence=html.escape(os.path.relpath(confidence, folder)),
@@ -84,11 +82,13 @@ def confident_layer(mask: QgsRasterLayer, confidence: str, path: str, name: str)
 def set_threshold(layer: QgsMapLayer, share: float) -> None:
     """Draw only what has at least this confidence (0..1): pixels of a confident layer, polygons by their mean."""
     if isinstance(layer, QgsRasterLayer) and layer.customProperty(_IDS):
-        first = round(share * 255)
-        hidden = [QgsRasterRange(_NODATA * _STEP, _NODATA * _STEP + 255)]
-        if first > 0:
-            ids = (int(word) for word in str(layer.customProperty(_IDS)).split(","))
-            hidden += [QgsRasterRange(i * _STEP, i * _STEP + first - 1) for i in ids]
+        first, shown = round(share * 255), 0
+        hidden = []
+        for number in sorted(int(word) for word in str(layer.customProperty(_IDS)).split(",")):
+            if number * _STEP + first > shown:
+                hidden.append(QgsRasterRange(shown, number * _STEP + first - 1))
+            shown = (number + 1) * _STEP
+        hidden.append(QgsRasterRange(shown, _LARGEST))
         layer.dataProvider().setUserNoDataValue(1, hidden)
     elif isinstance(layer, QgsVectorLayer) and layer.fields().indexOf("conf") >= 0:
         _set_polygon_threshold(layer, share)

@@ -18,7 +18,7 @@ from ...wsss_geo.errors import UsageError
 from ...wsss_geo.jobs import EvaluateJob
 from ..report import facts, page, percent, table
 from .base import JobAlgorithm, as_text
-from .sources import VECTOR_FORMATS, raster_path, raster_refusal
+from .sources import VECTOR_FORMATS, engine_raster, raster_refusal
 
 _RASTERS = {"raster": "INPUT", "prediction": "PREDICTION", "reference": "REFERENCE"}
 
@@ -99,7 +99,7 @@ class Evaluate(JobAlgorithm):
         found: dict[str, Any] = {"tiles": self.source_path(parameters, "TILES", context)}
         for field, name in _RASTERS.items():
             layer = self.parameterAsRasterLayer(parameters, name, context)
-            found[field] = raster_path(layer) if layer else None
+            found[field] = engine_raster(layer) if layer else None
         if parameters.get("REFERENCE_POLYGONS") not in (None, ""):
             found["reference"] = self.parameterAsCompatibleSourceLayerPath(
                 parameters, "REFERENCE_POLYGONS", context, VECTOR_FORMATS, "gpkg", feedback

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-import math
 import os
 from typing import Any
 
 from qgis.core import QgsMapLayer, QgsProviderRegistry, QgsRasterLayer, QgsRectangle
+
+from ..pixel_grid import PixelGrid, pixel_grid
+from ..translate import tr
 
 #: Vector formats the engine reads as they are; layers of others, or with only their selection, are exported first.
 VECTOR_FORMATS = ["gpkg", "shp", "geojson", "fgb"]
@@ -15,12 +17,19 @@ VECTOR_FORMATS = ["gpkg", "shp", "geojson", "fgb"]
 def raster_refusal(layer: QgsMapLayer | None) -> str:
     """Return why the engine cannot read ``layer``, or an empty text."""
     if not isinstance(layer, QgsRasterLayer) or not layer.isValid():
-        return "The raster layer is missing or cannot be read; choose another."
+        return tr("The raster layer is missing or cannot be read; choose another.")
     if layer.providerType() != "gdal":
-        return (
-            f"Layer “{layer.name()}” is served by “{layer.providerType()}” and is no file; "
-            "save it first with Layer > Save As… and use the copy."
-        )
+        return tr(
+            "Layer “{}” is served by “{}” and is no file; save it first with Layer > Save As… and use the copy."
+        ).format(layer.name(), layer.providerType())
+    grid = pixel_grid(layer)
+    if grid.by_points:
+        return tr(
+            "Layer “{}” is placed by ground control points alone; warp it first (Raster > Projections > Warp) and use "
+            "the result."
+        ).format(layer.name())
+    if grid.plain and "?" in raster_path(layer):
+        return tr("Layer “{}” has no georeference and “?” in its file's name; rename the file.").format(layer.name())
     return ""
 
 
@@ -34,42 +43,37 @@ def raster_path(layer: QgsRasterLayer) -> str:
     return source.split("|", 1)[0]
 
 
-def engine_box(layer: QgsRasterLayer, box: QgsRectangle) -> str:
-    """Return a box in the layer's CRS as the engine reads it: minx,miny,maxx,maxy."""
-    south, north = box.yMinimum(), box.yMaximum()
-    if _has_no_georeference(layer):
-        south, north = -north, -south
-    return ",".join(repr(v) for v in (box.xMinimum(), south, box.xMaximum(), north))
+def engine_raster(layer: QgsRasterLayer) -> str:
+    """Return what the engine opens for a raster layer so that its results lie where QGIS shows the layer.
 
-
-def _has_no_georeference(layer: QgsRasterLayer) -> bool:
-    """Whether QGIS draws the raster below y = 0, pixel by unit; for the engine its rows count downwards from 0."""
-    box = layer.extent()
-    corner = (box.xMinimum(), box.yMaximum(), box.width(), box.height())
-    return not layer.crs().isValid() and corner == (0, 0, layer.width(), layer.height())
-
-
-def window_of(layer: QgsRasterLayer, box: QgsRectangle) -> tuple[int, int, int, int]:
-    """Return the first column and row, width and height of the pixels that a box in the layer's CRS touches.
-
-    Width and height are 0 or less where it touches none.
+    An image without georeference is placed where QGIS draws it, below y = 0; else polygons would be its mirror image.
     """
-    extent = layer.extent()
-    width, height = extent.width() / layer.width(), extent.height() / layer.height()
-    left = max(0, math.floor((box.xMinimum() - extent.xMinimum()) / width))
-    top = max(0, math.floor((extent.yMaximum() - box.yMaximum()) / height))
-    right = min(layer.width(), math.ceil((box.xMaximum() - extent.xMinimum()) / width))
-    bottom = min(layer.height(), math.ceil((extent.yMaximum() - box.yMinimum()) / height))
-    return left, top, right - left, bottom - top
+    grid = pixel_grid(layer)
+    return _vrt(layer, grid) if grid.plain else raster_path(layer)
+
+
+def engine_box(box: QgsRectangle) -> str:
+    """Return a box in the layer's CRS as the engine reads it: minx,miny,maxx,maxy."""
+    return ",".join(repr(v) for v in (box.xMinimum(), box.yMinimum(), box.xMaximum(), box.yMaximum()))
 
 
 def window_path(layer: QgsRasterLayer, box: QgsRectangle) -> str:
-    """Return what the engine opens for a part of a raster layer; an empty text if its file cannot be opened so.
+    """Return what the engine opens for the pixels of a raster layer that a box touches.
 
-    A part of a raster without georeference would not know where it was.
+    An empty text if there are none, or if the file cannot be opened so.
     """
+    grid = pixel_grid(layer)
+    window = grid.window(box)
     path = raster_path(layer)
-    left, top, width, height = window_of(layer, box)
-    if _has_no_georeference(layer) or not os.path.isfile(path) or "?" in path or width < 1 or height < 1:
+    if not os.path.isfile(path) or "?" in path or window[2] < 1 or window[3] < 1:
         return ""
-    return f"vrt://{path}?srcwin={left},{top},{width},{height}"
+    return _vrt(layer, grid, window)
+
+
+def _vrt(layer: QgsRasterLayer, grid: PixelGrid, window: tuple[int, int, int, int] | None = None) -> str:
+    """Return GDAL's name for a window of a file, all of it unless given, in the place where QGIS draws it."""
+    options = [f"srcwin={','.join(map(str, window))}"] if window else []
+    if grid.plain:
+        west, south, east, north = grid.box_of(*(window or (0, 0, grid.width, grid.height)))
+        options.append(f"a_ullr={west:.0f},{north:.0f},{east:.0f},{south:.0f}")
+    return f"vrt://{raster_path(layer)}?{'&'.join(options)}"

@@ -15,7 +15,7 @@ from ...wsss_geo.jobs import VectorizeJob
 from ..report import area_table, facts, page
 from ..styling import style_on_load
 from .base import JobAlgorithm, as_text
-from .sources import raster_path, raster_refusal
+from .sources import engine_raster, raster_refusal
 
 
 class Vectorize(JobAlgorithm):
@@ -58,7 +58,7 @@ class Vectorize(JobAlgorithm):
         mask = self.parameterAsRasterLayer(parameters, "INPUT", context)
         confidence = self.parameterAsRasterLayer(parameters, "CONFIDENCE", context)
         self._name, self._metric = mask.name(), mask.crs().isValid()
-        return {"mask": raster_path(mask), "confidence": raster_path(confidence) if confidence else None}
+        return {"mask": engine_raster(mask), "confidence": engine_raster(confidence) if confidence else None}
 
     def destinations(self, parameters: Any, context: Any) -> dict[str, Any]:
         """Return the polygons' path."""

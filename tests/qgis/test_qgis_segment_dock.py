@@ -155,16 +155,19 @@ def test_too_much_for_a_preview_asks_to_zoom_in(dock, iface, card_only, package,
 def test_windows_of_a_layer(package, qgis_app, raster):
     from qgis.core import QgsRasterLayer, QgsRectangle
 
-    sources = package("algorithms.sources")
+    sources, grids = package("algorithms.sources"), package("pixel_grid")
     layer = QgsRasterLayer(raster(origin=(100.0, 200.0), pixel=0.5), "x")
-    assert sources.window_of(layer, layer.extent()) == (0, 0, 96, 80)
-    assert sources.window_of(layer, QgsRectangle(101.2, 198.9, 103, 199.5)) == (2, 1, 4, 2)
+    grid = grids.pixel_grid(layer)
+    assert grid.window(layer.extent()) == (0, 0, 96, 80)
+    assert grid.window(QgsRectangle(101.2, 198.9, 103, 199.5)) == (2, 1, 4, 2)
+    assert sources.engine_raster(layer) == layer.source()
+    assert sources.engine_box(QgsRectangle(101.5, 198, 103, 199.5)) == "101.5,198.0,103.0,199.5"
     assert sources.window_path(layer, QgsRectangle(0, 0, 9, 9)) == ""
     path = sources.window_path(layer, QgsRectangle(101.2, 198.9, 103, 199.5))
     assert path == f"vrt://{layer.source()}?srcwin=2,1,4,2"
 
 
-def test_boxes_of_a_raster_without_georeference_count_rows_downwards(package, qgis_app, tmp_path):
+def test_a_raster_without_georeference_is_placed_where_qgis_draws_it(package, qgis_app, tmp_path):
     from osgeo import gdal
     from qgis.core import QgsRasterLayer, QgsRectangle
 
@@ -173,8 +176,10 @@ def test_boxes_of_a_raster_without_georeference_count_rows_downwards(package, qg
     del data
     layer = QgsRasterLayer(str(tmp_path / "plain.tif"), "plain")
     sources = package("algorithms.sources")
-    assert sources.engine_box(layer, QgsRectangle(10, -30, 20, -5)) == "10.0,5.0,20.0,30.0"
-    assert sources.window_of(layer, QgsRectangle(10, -30, 20, -5)) == (10, 5, 10, 25)
+    assert sources.engine_raster(layer) == f"vrt://{layer.source()}?a_ullr=0,0,96,-80"
+    assert package("pixel_grid").pixel_grid(layer).window(QgsRectangle(10, -30, 20, -5)) == (10, 5, 10, 25)
+    part = sources.window_path(layer, QgsRectangle(10, -30, 20, -5))
+    assert part == f"vrt://{layer.source()}?srcwin=10,5,10,25&a_ullr=10,-5,20,-30"
 
 
 @pytest.fixture
