@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -43,21 +44,8 @@ class Encoder(nn.Module):
         arguments: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__()
-        ensure_torchvision_imports()
-        import timm
-
-        try:
-            self.vit = timm.create_model(
-                backbone,
-                pretrained=pretrained,
-                in_chans=bands,
-                num_classes=0,
-                img_size=image_size,
-                dynamic_img_size=True,
-                **(arguments or {}),
-            )
-        except (RuntimeError, TypeError) as error:
-            raise ValueError(f"backbone {backbone!r} cannot be built by timm ({error})") from error
+        given = {"in_chans": bands, "num_classes": 0, "img_size": image_size, "dynamic_img_size": True}
+        self.vit = timm_model(backbone, pretrained, {**(arguments or {}), **given})
         blocks = getattr(self.vit, "blocks", None)
         if blocks is None or not hasattr(self.vit, "forward_intermediates"):
             raise ValueError(f"backbone {backbone!r} is no plain ViT")
@@ -96,6 +84,26 @@ class Encoder(nn.Module):
         final, between = self.vit.forward_intermediates(image, output_fmt="NCHW")
         patches = final[:, self.vit.num_prefix_tokens :].transpose(1, 2).reshape(between[-1].shape)
         return {**{f"block {i + 1}": maps for i, maps in enumerate(between)}, "norm": patches}
+
+
+def timm_model(name: str, pretrained: bool, arguments: Mapping[str, Any]) -> Any:
+    """Build a model of timm from values for its constructor. Raises ValueError.
+
+    What timm takes for itself is refused: with it a stranger's model file could have other files loaded, which timm
+    unpickles.
+    """
+    ensure_torchvision_imports()
+    import timm
+
+    own = sorted(set(arguments) & set(inspect.signature(timm.create_model).parameters))
+    if own:
+        raise ValueError(f"backbone {name!r} takes no argument {own[0]}")
+    try:
+        return timm.create_model(name, pretrained=pretrained, **arguments)
+    except (ImportError, MemoryError, OSError):
+        raise
+    except Exception as error:
+        raise ValueError(f"backbone {name!r} cannot be built by timm ({error})") from error
 
 
 def load_backbone_weights(encoder: Encoder, weights: Mapping[str, Tensor]) -> list[str]:

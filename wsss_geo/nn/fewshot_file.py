@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
-import math
-import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -16,9 +13,11 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 
 from wsss_geo.errors import InputError, ModelError
+from wsss_geo.nn.card import arguments, backbone_name, build_within, distance, parse_card, plain, side_of_views
 from wsss_geo.nn.fewshot_network import FewShotNetwork
 from wsss_geo.outputs import replacing
 from wsss_geo.raster.normalisation import Normalisation
+from wsss_geo.record import file_hash
 
 FORMAT = 1
 _KEY = "wsss_geo_fewshot"
@@ -51,33 +50,26 @@ class FewShotCard:
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> FewShotCard:
-        """Read what ``to_json`` wrote. Raises KeyError, TypeError, ValueError."""
-        tile_size, gsd = data["tile_size"], data["gsd"]
-        if not isinstance(tile_size, int) or not 1 <= tile_size <= 1 << 16:
-            raise ValueError(f"tile_size {tile_size!r}")
-        if gsd is not None and not (isinstance(gsd, (int, float)) and math.isfinite(gsd) and gsd > 0):
-            raise ValueError(f"gsd {gsd!r}")
-        if not re.fullmatch(r"[A-Za-z0-9_.]+", str(data["network"]["backbone"])):
-            raise ValueError(f"backbone {data['network']['backbone']!r}")  # timm fetches names with a scheme
+        """Read what ``to_json`` wrote. Raises what ``parse_card`` expects of a card that is none."""
+        backbone_name(data["network"]["backbone"])
         return cls(
-            network=dict(data["network"]),
+            network=arguments(data["network"]),
             seen=tuple(map(str, data["seen"])),
             held=tuple(map(str, data["held"])),
             bands=tuple(map(str, data["bands"])),
             normalisation=Normalisation.from_json(data["normalisation"]),
-            gsd=None if gsd is None else float(gsd),
-            tile_size=tile_size,
+            gsd=distance(data["gsd"]),
+            tile_size=side_of_views("tile_size", data["tile_size"]),
             episodes=int(data["episodes"]),
             data_hash=str(data["data_hash"]),
-            versions=dict(data["versions"]),
-            settings=dict(data["settings"]),
+            versions=plain(data["versions"]),
+            settings=plain(data["settings"]),
         )
 
     def build(self, *, pretrained: bool = False) -> FewShotNetwork:
         """Build the network with random, or timm's published, weights of the backbone. Raises ValueError."""
-        arguments = dict(self.network)
         return FewShotNetwork(
-            mean=self.normalisation.mean, std=self.normalisation.std, pretrained=pretrained, **arguments
+            mean=self.normalisation.mean, std=self.normalisation.std, pretrained=pretrained, **self.network
         )
 
 
@@ -104,12 +96,7 @@ def read_few_shot_card(path: Path | str) -> FewShotCard | None:
             header = (file.metadata() or {}).get(_KEY)
     except (SafetensorError, OSError, ValueError, RuntimeError):
         return None  # whoever needs the weights says why
-    if header is None:
-        return None
-    try:
-        return FewShotCard.from_json(json.loads(header))
-    except (KeyError, TypeError, ValueError, RecursionError) as error:
-        raise ModelError(path, f"damaged card ({type(error).__name__} {error})", "train it again") from None
+    return None if header is None else parse_card(path, header, FORMAT, FewShotCard.from_json, "train it again")
 
 
 def load_few_shot(path: Path | str, device: torch.device | str = "cpu") -> LoadedFewShot:
@@ -126,19 +113,11 @@ def load_few_shot(path: Path | str, device: torch.device | str = "cpu") -> Loade
         raise ModelError(path, f"not a readable model file ({error})", again) from None
     if header is None:
         raise ModelError(path, "is no few-shot model", again)
+    card = parse_card(path, header, FORMAT, FewShotCard.from_json, again)
     try:
-        data = json.loads(header)
-        if data["format"] > FORMAT:
-            raise ModelError(path, f"is of format {data['format']}, newer than this program", "update wsss-geo")
-        card = FewShotCard.from_json(data)
-        network = card.build()
-        network.load_state_dict(weights, strict=True)
-    except (KeyError, TypeError, ValueError, RuntimeError, RecursionError) as error:
-        if isinstance(error, ModelError):
-            raise
-        reason = " ".join(str(error).split())[:200]
-        raise ModelError(path, f"card and weights do not fit ({type(error).__name__} {reason})", again) from None
+        network = build_within(weights, card.build)
+    except ValueError as error:
+        raise ModelError(path, f"card and weights do not fit ({error})", again) from error
     if not all(torch.isfinite(p).all() for p in network.parameters()):
         raise ModelError(path, "weights hold NaN or infinite values", again)
-    digest = hashlib.sha256(path.read_bytes()).hexdigest()
-    return LoadedFewShot(network.eval().requires_grad_(False).to(device), card, digest)
+    return LoadedFewShot(network.eval().requires_grad_(False).to(device), card, file_hash(path))

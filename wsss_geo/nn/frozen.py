@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from wsss_geo.nn.backbones import HIERARCHICAL, build_backbone, load_weights
+from wsss_geo.nn.encoder import timm_model
 from wsss_geo.nn.hierarchical import STRIDES
 from wsss_geo.nn.tensors import resize
 from wsss_geo.nn.torchvision_ops import ensure_torchvision_imports
@@ -124,18 +125,12 @@ def _kind_of(name: str) -> str:
 
 
 def _cnn(name: str, bands: int, pretrained: bool, arguments: Mapping[str, Any]) -> nn.Module:
-    import timm
-
     stages = (*_MIDDLE_STAGES, _DEEP_STAGE)
-    wanted = {"features_only": True, "in_chans": bands, "pretrained": pretrained, "out_indices": stages}
+    wanted = {**arguments, "features_only": True, "in_chans": bands, "out_indices": stages}
     try:
-        try:
-            model = timm.create_model(name, output_stride=_CNN_STRIDE, **wanted, **arguments)
-        except (NotImplementedError, AssertionError, TypeError):
-            model = timm.create_model(name, **wanted, **arguments)
-    except (RuntimeError, TypeError, AttributeError, IndexError, AssertionError) as error:
-        raise ValueError(f"backbone {name!r} cannot be built by timm ({error})") from error
-    found: nn.Module = model
+        found: nn.Module = timm_model(name, pretrained, {**wanted, "output_stride": _CNN_STRIDE})
+    except ValueError:  # not every family can be dilated
+        found = timm_model(name, pretrained, wanted)
     return found
 
 

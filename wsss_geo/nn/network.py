@@ -74,8 +74,10 @@ class Network(nn.Module):
             if decoder_stride
             else LargeFOV(width, classes, decoder_width, dilation)
         )
-        self.register_buffer("mean", torch.tensor(list(mean)).view(1, -1, 1, 1), persistent=False)
-        self.register_buffer("std", torch.tensor(list(std)).view(1, -1, 1, 1), persistent=False)
+        for name, values in (("mean", mean), ("std", std)):
+            # on a device of their own where the rest is only planned (torch.device("meta"))
+            channels = torch.tensor(list(values), dtype=torch.float32, device="cpu").view(1, -1, 1, 1)
+            self.register_buffer(name, channels, persistent=False)
 
     def encode(self, image01: Tensor) -> Tokens:
         """Encode images [B, bands, H, W] in 0..1."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -16,6 +15,8 @@ from torch import Tensor
 
 from wsss_geo.errors import InputError, ModelError
 from wsss_geo.nn.backbones import Backbone, build_backbone, load_weights
+from wsss_geo.nn.card import arguments, backbone_name, distance, parse_card, plain, side_of_views
+from wsss_geo.nn.model_file import FORMAT as MODEL_FORMAT
 from wsss_geo.nn.model_file import ModelCard
 from wsss_geo.outputs import replacing
 from wsss_geo.raster.normalisation import Normalisation
@@ -51,25 +52,19 @@ class BackboneCard:
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> BackboneCard:
-        """Read what ``to_json`` wrote. Raises KeyError, TypeError, ValueError."""
-        if data["format"] > FORMAT:
-            raise ValueError(f"format {data['format']} is newer than this program")
-        if not re.fullmatch(r"[A-Za-z0-9_.]+", str(data["backbone"])):
-            raise ValueError(f"backbone {data['backbone']!r}")  # timm fetches names with a scheme
-        if not isinstance(data["size"], int) or not 1 <= data["size"] <= 1 << 16:
-            raise ValueError(f"size {data['size']!r}")
+        """Read what ``to_json`` wrote. Raises what ``parse_card`` expects of a card that is none."""
         return cls(
-            backbone=str(data["backbone"]),
-            arguments=dict(data["arguments"]),
+            backbone=backbone_name(data["backbone"]),
+            arguments=arguments(data["arguments"]),
             bands=tuple(str(b) for b in data["bands"]),
             normalisation=Normalisation.from_json(data["normalisation"]),
-            size=data["size"],
-            gsd=None if data["gsd"] is None else float(data["gsd"]),
+            size=side_of_views("size", data["size"]),
+            gsd=distance(data["gsd"]),
             method=str(data["method"]),
             images=int(data["images"]),
             data_hash=str(data["data_hash"]),
-            versions=dict(data["versions"]),
-            settings=dict(data["settings"]),
+            versions=plain(data["versions"]),
+            settings=plain(data["settings"]),
         )
 
     def build(self) -> Backbone:
@@ -146,14 +141,11 @@ def _read_safetensors(path: Path) -> tuple[BackboneCard | None, dict[str, Tensor
 
 
 def _card(path: Path, header: Mapping[str, str]) -> BackboneCard | None:
-    try:
-        if _KEY in header:
-            return BackboneCard.from_json(json.loads(header[_KEY]))
-        if _MODEL_KEY in header:
-            return _of_model(ModelCard.from_json(json.loads(header[_MODEL_KEY])))
-    except (KeyError, TypeError, ValueError, RecursionError) as error:
-        problem = f"damaged card ({type(error).__name__} {error})"
-        raise ModelError(path, problem, "make or download it again") from None
+    again = "make or download it again"
+    if _KEY in header:
+        return parse_card(path, header[_KEY], FORMAT, BackboneCard.from_json, again)
+    if _MODEL_KEY in header:
+        return _of_model(parse_card(path, header[_MODEL_KEY], MODEL_FORMAT, ModelCard.from_json, again))
     return None
 
 
@@ -161,7 +153,7 @@ def _of_model(model: ModelCard) -> BackboneCard:
     network = model.network
     return BackboneCard(
         backbone=str(network["backbone"]),
-        arguments=dict(network.get("backbone_args") or {}),
+        arguments=plain(network.get("backbone_args")),
         bands=model.bands,
         normalisation=model.normalisation,
         size=model.tile_size,

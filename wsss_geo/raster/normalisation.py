@@ -9,6 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+#: Statistics beyond these are no use in single precision.
+_LARGEST, _LEAST_STD = 1e38, 1e-12
+
 
 @dataclass(frozen=True)
 class Normalisation:
@@ -36,5 +39,12 @@ class Normalisation:
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Normalisation:
-        """Read what ``to_json`` wrote. Raises KeyError, TypeError or ValueError."""
-        return cls(**{k: tuple(float(v) for v in data[k]) for k in ("low", "high", "mean", "std")})
+        """Read what ``to_json`` wrote. Raises KeyError, TypeError, ValueError or OverflowError."""
+        found = {k: tuple(float(v) for v in data[k]) for k in ("low", "high", "mean", "std")}
+        if not found["low"] or len({len(values) for values in found.values()}) != 1:
+            raise ValueError("low, high, mean and std differ in their number of bands")
+        if not all(abs(v) <= _LARGEST for values in found.values() for v in values):
+            raise ValueError("a band has statistics that are no numbers")
+        if not all(v >= _LEAST_STD for v in found["std"]):
+            raise ValueError("a band has no deviation")
+        return cls(**found)
