@@ -15,7 +15,7 @@ from __future__ import annotations
 __version__ = "0.1.0"
 
 __all__ = [
-    "__version__", "evaluate", "few_shot", "few_shot_test", "few_shot_train", "predict", "pretrain", "probe", "run",
+    "__version__", "calibrate", "evaluate", "few_shot", "few_shot_test", "few_shot_train", "predict", "pretrain", "probe", "run",
     "tile", "train", "vectorize",
 ]  # fmt: skip
 

@@ -22,6 +22,7 @@ _RUNNERS = {
     "vectorize": "wsss_geo.inference.vectorize",
     "pretrain": "wsss_geo.pretraining.run",
     "probe": "wsss_geo.pretraining.probe",
+    "calibrate": "wsss_geo.training.calibrate",
     "fewshot-train": "wsss_geo.fewshot.train",
     "fewshot-test": "wsss_geo.fewshot.score",
     "fewshot": "wsss_geo.fewshot.run",
@@ -66,6 +67,11 @@ def pretrain(*sources: Any, report: Progress | None = None, **fields: Any) -> jo
 def probe(weights: Any, *, report: Progress | None = None, **fields: Any) -> jobs.ProbeResult:
     """Judge a frozen backbone; the keywords are the fields of ``jobs.ProbeJob``."""
     return run(_job(jobs.ProbeJob, {"weights": weights}, fields), report)
+
+
+def calibrate(model: Any, *, report: Progress | None = None, **fields: Any) -> jobs.CalibrateResult:
+    """Give a model a temperature for its confidence; the keywords are the fields of ``jobs.CalibrateJob``."""
+    return run(_job(jobs.CalibrateJob, {"model": model}, fields), report)
 
 
 def few_shot_train(tiles: Any, *, report: Progress | None = None, **fields: Any) -> jobs.FewShotTrainResult:

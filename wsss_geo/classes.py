@@ -13,6 +13,9 @@ from .errors import InputError, UsageError
 #: Mask value of pixels that belong to no class: nodata in masks, "ignore" in labels.
 IGNORE = 255
 
+#: Colour of pixels that are not sure enough.
+UNSURE_COLOR = "#e2e2e2"
+
 _COLOR = re.compile(r"#[0-9a-fA-F]{6}")
 _PALETTE = (
     "#2b6cb0", "#2f855a", "#d69e2e", "#c53030", "#718096", "#9ae6b4",
@@ -103,6 +106,17 @@ class ClassScheme:
             if c.name == name:
                 return c
         raise KeyError(name)
+
+    def with_unsure(self) -> ClassScheme:
+        """Return these classes and, last, one for pixels that are none of them surely enough.
+
+        Its id is the largest that is free, its name ``unsure``, with a number where a class is called so already.
+        Raises UsageError where no id is free.
+        """
+        number = max(set(range(IGNORE)) - set(self.ids), default=IGNORE)
+        names = ("unsure", *(f"unsure {n}" for n in range(2, len(self) + 3)))
+        name = next(n for n in names if n not in self.names)
+        return ClassScheme((*self.classes, LandCoverClass(number, name, UNSURE_COLOR)), self.background)
 
     def to_json(self) -> Any:
         """A list of classes; an object with ``background`` where the list alone would not tell it."""

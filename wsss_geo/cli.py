@@ -162,6 +162,7 @@ for _kind in (
     jobs.VectorizeJob,
     jobs.PretrainJob,
     jobs.ProbeJob,
+    jobs.CalibrateJob,
     jobs.FewShotTrainJob,
     jobs.FewShotTestJob,
     jobs.FewShotJob,

@@ -17,8 +17,8 @@ from wsss_geo.classes import IGNORE, ClassScheme
 from wsss_geo.errors import InputError, ModelError
 from wsss_geo.evaluation.figures import Panel
 from wsss_geo.evaluation.metrics import Tally, count_pairs, tally
-from wsss_geo.inference.device import choose_device
 from wsss_geo.jobs import SPLITS, EvaluateJob
+from wsss_geo.nn.device import choose_device
 from wsss_geo.nn.model_file import LoadedModel, load_model
 from wsss_geo.nn.network import Network
 from wsss_geo.nn.tensors import resize

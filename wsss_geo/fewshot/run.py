@@ -18,13 +18,13 @@ from wsss_geo.classes import ClassScheme, LandCoverClass
 from wsss_geo.errors import UsageError
 from wsss_geo.fewshot.support import Support, read_support
 from wsss_geo.inference.compute import Engine, open_task
-from wsss_geo.inference.device import choose_device
 from wsss_geo.inference.one_raster import announce, here, predict_raster, work_folder
 from wsss_geo.inference.predictor import build_predictor
 from wsss_geo.inference.probe import probe
 from wsss_geo.inference.targets import check_inputs_survive, name_targets
 from wsss_geo.inference.vectorize import mask_labels, trace
 from wsss_geo.jobs import FewShotJob, FewShotResult, PredictJob
+from wsss_geo.nn.device import choose_device
 from wsss_geo.nn.fewshot_file import FewShotCard, LoadedFewShot, load_few_shot
 from wsss_geo.nn.fewshot_network import ConditionedNetwork
 from wsss_geo.nn.model_file import LoadedModel, ModelCard

@@ -16,9 +16,9 @@ from wsss_geo.classes import IGNORE
 from wsss_geo.errors import InputError, ModelError
 from wsss_geo.fewshot.episodes import EpisodeDataset, chosen_classes, class_pixels, make_pool
 from wsss_geo.fewshot.lightning_module import FewShotSettings
-from wsss_geo.inference.device import choose_device
 from wsss_geo.jobs import FewShotTestJob, FewShotTestResult
 from wsss_geo.methods import settings_from
+from wsss_geo.nn.device import choose_device
 from wsss_geo.nn.fewshot_file import LoadedFewShot, load_few_shot
 from wsss_geo.nn.fewshot_network import WAYS
 from wsss_geo.nn.tensors import resize

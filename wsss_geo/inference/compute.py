@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from wsss_geo.classes import IGNORE, ClassScheme
 from wsss_geo.errors import EnvironmentFault, InputError
 from wsss_geo.inference.batches import cut_batches
 from wsss_geo.inference.estimate import Estimate, estimate
@@ -31,7 +32,7 @@ from wsss_geo.progress import Progress
 from wsss_geo.record import fingerprint, versions
 
 #: Counts up when the same job gives other bytes than before, so that old work folders are not continued.
-_ENGINE = 1
+_ENGINE = 2
 
 #: What of a job the bytes of a band do not depend on, or what the key has in another form.
 _NOT_IN_KEY = {
@@ -55,6 +56,12 @@ class Engine:
     device: str
     cost: Cost | None = None
 
+    @property
+    def shown(self) -> ClassScheme:
+        """The classes of the mask: the model's and, on request, one for what is not sure enough."""
+        classes = self.model.card.classes
+        return classes.with_unsure() if self.job.unsure else classes
+
 
 @dataclass(frozen=True)
 class RasterTask:
@@ -74,6 +81,11 @@ class RasterTask:
     def model(self) -> LoadedModel:
         """The model."""
         return self.engine.model
+
+    @property
+    def shown(self) -> ClassScheme:
+        """The classes of the mask."""
+        return self.engine.shown
 
     @property
     def channels(self) -> int:
@@ -176,16 +188,23 @@ def compute_bands(
         work.note_group(done.group, {"windows": done.windows})
         passed(done)
 
-    ids = np.array(task.model.card.classes.ids, np.uint8)
-    refinement = None
+    card = task.model.card
+    decoding = Decoding(
+        np.array(card.classes.ids, np.uint8),
+        job.threshold,
+        form.confidence,
+        temperature=card.temperature if job.scores == "decoder" else 1.0,
+        unsure=task.shown.ids[-1] if job.unsure else IGNORE,
+    )
     if job.refine != "none":
         refinement = Refinement(job.refine, layout, scene.native.read, task.engine.predictor.image01)
+        decoding = dataclasses.replace(decoding, refinement=refinement)
     with contextlib.closing(read_strips(scene.strip_reader, scene.strips, first_row, task.limits.threads)) as strips:
         stream(
             cut_batches(layout, strips, groups, task.limits.batch, area.tokens if area else None),
             task.engine.predictor,
             layout,
-            Decoding(ids, job.threshold, form.confidence, refinement),
+            decoding,
             keep,
             channels=task.channels,
             bands=bands,

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from wsss_geo.classes import IGNORE
 from wsss_geo.inference.accumulator import SCALE
 from wsss_geo.inference.layout import Taps
+from wsss_geo.nn.calibration import FLOOR
 from wsss_geo.vector.compiled import compiled
 
 
@@ -22,8 +23,8 @@ from wsss_geo.vector.compiled import compiled
 class Decoded:
     """``mask`` uint8 [h, w] of class ids, 255 without data; ``confidence`` uint8 [h, w] or None.
 
-    ``counts`` int64 [h, C] are the pixels of each class in each row. Confidence is the interpolated score of the
-    winner, 1..255 for 0..1; 0 means no data.
+    ``counts`` int64 [h, C] are the pixels of each class in each row, [h, C + 1] where unsure pixels are a class.
+    Confidence is the interpolated and tempered score of the winner, 1..255 for 0..1; 0 means no data.
     """
 
     mask: NDArray[np.uint8]
@@ -41,33 +42,48 @@ def decode(
     ids: NDArray[np.uint8],
     threshold: float = 0.0,
     with_confidence: bool = False,
+    temperature: float = 1.0,
+    unsure: int = IGNORE,
 ) -> Decoded:
     """Decode mask pixels ``rows`` x ``cols``.
 
     ``scores`` [T, tokens, C] in 0..SCALE hold the token rows from ``first_token``; tokens that are not ``alive``
     [T, tokens] take no part: their share goes to the others. ``valid`` bool [h, w] says which pixels have data (None:
-    all). ``ids`` uint8 [C] are the mask values. Winners below ``threshold`` (0..1) become 255.
+    all). ``ids`` uint8 [C] are the mask values.
+
+    Confidence is that of the scores to the power of 1/``temperature``, divided by their sum; who wins does not depend
+    on it. Winners of less confidence than ``threshold`` (0..1) become ``unsure``, which is a class unless it is 255.
     """
     height, width = len(rows.lower), len(cols.lower)
     mask = np.empty((height, width), np.uint8)
     confidence = np.zeros((height, width) if with_confidence else (0, 0), np.uint8)
-    counts = np.zeros((height, len(ids)), np.int64)
+    counts = np.zeros((height, len(ids) + (unsure != IGNORE)), np.int64)
     label = np.where(alive, scores.argmax(axis=2), -1).astype(np.int32)
     edges = np.flatnonzero(np.diff(cols.lower, prepend=-1, append=-1)).astype(np.int64)
     every = np.ones((0, 0), np.bool_) if valid is None else valid
     _fill(
         scores, alive, label, every, rows.lower - first_token, rows.upper_weight, rows.steps,
-        cols.lower, cols.upper_weight, cols.steps, edges, ids, threshold, mask, confidence, counts,
+        cols.lower, cols.upper_weight, cols.steps, edges, ids, threshold, _powers(temperature), np.uint8(unsure),
+        mask, confidence, counts,
     )  # fmt: skip
     return Decoded(mask, confidence if with_confidence else None, counts)
+
+
+def _powers(temperature: float) -> NDArray[np.float64]:
+    """Scores 0..SCALE, of which none counts as nothing, to the power of 1/``temperature``; empty where that is 1."""
+    if temperature == 1:
+        return np.empty(0)
+    powers: NDArray[np.float64] = np.maximum(np.arange(SCALE + 1) / SCALE, FLOOR) ** (1 / temperature)
+    return powers
 
 
 @compiled
 def _fill(  # type: ignore[no-untyped-def]
     scores, alive, label, valid, row_lower, row_weight, row_steps,
-    col_lower, col_weight, col_steps, edges, ids, threshold, mask, confidence, counts,
+    col_lower, col_weight, col_steps, edges, ids, threshold, powers, unsure, mask, confidence, counts,
 ):  # fmt: skip
     """Fill ``mask``, ``confidence`` and ``counts``; ``edges`` are the pixels at which a new cell starts."""
+    tempered = powers.size > 0
     all_valid = valid.size == 0
     with_confidence = confidence.size > 0
     need_value = with_confidence or threshold > 0
@@ -103,7 +119,7 @@ def _fill(  # type: ignore[no-untyped-def]
                 continue
             share_a = weight_above * alive[above, a] + weight_below * alive[below, a]
             share_b = weight_above * alive[above, b] + weight_below * alive[below, b]
-            first, stop = (winner, winner + 1) if agreed else (0, classes)
+            first, stop = (winner, winner + 1) if agreed and not tempered else (0, classes)
             for k in range(first, stop):
                 left[k] = (
                     np.int64(scores[above, a, k]) * weight_above * alive[above, a]
@@ -127,8 +143,15 @@ def _fill(  # type: ignore[no-untyped-def]
                         best, best_value = k, value_k
                 if need_value:
                     score = best_value / (total * SCALE)
+                    if tempered:
+                        whole = 0.0
+                        for k in range(classes):
+                            whole += powers[int((left[k] * to_left + right[k] * to_right) / total + 0.5)]
+                        score = powers[int(best_value / total + 0.5)] / whole
                     if score < threshold:
-                        mask[y, x] = IGNORE
+                        mask[y, x] = unsure
+                        if unsure != IGNORE:
+                            counts[y, classes] += 1
                     else:
                         mask[y, x] = ids[best]
                         counts[y, best] += 1

@@ -55,17 +55,19 @@ def predict_raster(task: RasterTask, targets: Targets, work: WorkFolder, report:
 
     Raises InputError, EnvironmentFault, ModelError.
     """
-    scene, scheme = task.scene, task.model.card.classes
+    scene, model = task.scene, task.model
     bands = len(scene.layout.bands)
     tags = provenance_tags(task)
-    with open_products(scene, scheme, tags, targets.mask, targets.confidence, targets.cam) as products:
+    with open_products(
+        scene, task.shown, model.card.classes.taggable, tags, targets.mask, targets.confidence, targets.cam
+    ) as products:
         if work.bands:
             report.info(f"{scene.info.path}: going on, {len(work.bands)} of {bands} bands are there")
         _write_all(task, work, products, fill)
         check_unchanged(task)
         report.info(f"{scene.info.path}: writing {targets.mask}")
     windows = sum(int(g["windows"]) for g in work.groups.values())
-    return Outcome(total([work.bands[b] for b in range(bands)], len(scheme)), windows)
+    return Outcome(total([work.bands[b] for b in range(bands)], len(task.shown)), windows)
 
 
 def announce(task: RasterTask, targets: Targets, report: Progress, share: float = 1.0) -> None:

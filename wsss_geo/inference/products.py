@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,9 +39,18 @@ class Products:
 
 @contextmanager
 def open_products(
-    scene: Scene, classes: ClassScheme, tags: dict[str, str], mask: Path, confidence: Path | None, cam: Path | None
+    scene: Scene,
+    classes: ClassScheme,
+    maps: Sequence[str],
+    tags: dict[str, str],
+    mask: Path,
+    confidence: Path | None,
+    cam: Path | None,
 ) -> Iterator[Products]:
-    """Open the writers; on leaving well the files appear, otherwise nothing stays."""
+    """Open the writers; on leaving well the files appear, otherwise nothing stays.
+
+    ``classes`` are those of the mask, ``maps`` name the activation maps.
+    """
     grid = scene.info.grid
     with ExitStack() as stack:
         yield Products(
@@ -49,7 +58,7 @@ def open_products(
             stack.enter_context(score_writer(confidence, grid, ["confidence"], nodata=0, tags=tags))
             if confidence
             else None,
-            stack.enter_context(score_writer(cam, token_grid(scene), classes.taggable, tags=tags)) if cam else None,
+            stack.enter_context(score_writer(cam, token_grid(scene), maps, tags=tags)) if cam else None,
         )
 
 

@@ -167,7 +167,7 @@ def _projection(grid: GeoGrid) -> dict[str, Any]:
 
 
 def _assets(task: RasterTask, result: PredictResult, item: Path) -> dict[str, Any]:
-    scheme = task.model.card.classes
+    scheme = task.shown
     byte: Mapping[str, Any] = {"data_type": "uint8"}
     scaled = {**byte, "scale": 1 / 255, "offset": 0}
     classes = {"classification:classes": stac_classes(scheme)}
@@ -179,7 +179,7 @@ def _assets(task: RasterTask, result: PredictResult, item: Path) -> dict[str, An
         bands = [{**scaled, "nodata": 0}]
         found["confidence"] = _asset(result.confidence, item, _COG, ["data"], bands, "Confidence, 0 to 1")
     if result.cam:
-        names = [{**scaled, "name": name} for name in scheme.taggable]
+        names = [{**scaled, "name": name} for name in task.model.card.classes.taggable]
         found["cam"] = _asset(result.cam, item, _COG, ["data"], names, "Class activation maps, 0 to 1")
         found["cam"] |= _projection(describe(result.cam).grid)
     if result.polygons:

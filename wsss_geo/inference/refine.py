@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
+from wsss_geo.classes import IGNORE
 from wsss_geo.inference.accumulator import SCALE
 from wsss_geo.inference.decode import Decoded, decode
 from wsss_geo.inference.layout import Axis, Band, Layout, Taps
@@ -101,6 +102,8 @@ class Refinement:
         ids: NDArray[np.uint8],
         threshold: float = 0.0,
         with_confidence: bool = False,
+        temperature: float = 1.0,
+        unsure: int = IGNORE,
     ) -> Decoded:
         """Decode ``band`` as ``decode.decode`` does, with refined scores in between.
 
@@ -108,20 +111,19 @@ class Refinement:
         its halo need; ``valid`` bool [h, w] are the band's own pixels.
         """
         parts = []
-        width = self._cols.targets
+        width, counted = self._cols.targets, len(ids) + (unsure != IGNORE)
         for left in range(0, width, _COLUMNS * CELL):
             right = min(left + _COLUMNS * CELL, width)
             part = None if valid is None else np.ascontiguousarray(valid[:, left:right])
             row_taps, col_taps = self._rows.taps(band.first, band.last), self._cols.taps(left, right)
             if part is not None and not part.any():
-                parts.append(_nothing(band.last - band.first, right - left, len(ids), with_confidence))
+                parts.append(_nothing(band.last - band.first, right - left, counted, with_confidence))
                 continue
             row, row_end = self._rows.tokens_needed(band.first, band.last)
             col, col_end = self._cols.tokens_needed(left, right)
             cells, known = self._cells(row, row_end, col, col_end, scores, alive, first_token)
-            parts.append(
-                decode(cells, known, part, row_taps, _from(col_taps, col), row, ids, threshold, with_confidence)
-            )
+            how = ids, threshold, with_confidence, temperature, unsure
+            parts.append(decode(cells, known, part, row_taps, _from(col_taps, col), row, *how))
         confidence = np.concatenate([_given(p.confidence) for p in parts], axis=1) if with_confidence else None
         counts = np.sum([p.counts for p in parts], axis=0)
         return Decoded(np.concatenate([p.mask for p in parts], axis=1), confidence, counts)

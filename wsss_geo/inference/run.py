@@ -15,7 +15,6 @@ import rasterio
 
 from wsss_geo.errors import InputError
 from wsss_geo.inference.compute import Engine, RasterTask, open_task
-from wsss_geo.inference.device import choose_device
 from wsss_geo.inference.inputs import gathered
 from wsss_geo.inference.manifest import WorkFolder
 from wsss_geo.inference.one_raster import Fill, Outcome, announce, here, predict_raster, work_folder
@@ -26,6 +25,7 @@ from wsss_geo.inference.shards import joined_work, noted_device, refusing, run_s
 from wsss_geo.inference.targets import Targets, check_inputs_survive, name_targets
 from wsss_geo.inference.vectorize import Tally, mask_labels, trace
 from wsss_geo.jobs import PredictJob, PredictResult, ShardResult
+from wsss_geo.nn.device import choose_device
 from wsss_geo.nn.model_file import load_model
 from wsss_geo.outputs import replacing
 from wsss_geo.progress import Progress
@@ -90,7 +90,7 @@ def _run(job: PredictJob, rasters: Sequence[Source], report: Progress) -> Predic
         return done[0].result
     if job.polygons is not None:
         frame = _joined([f.polygons for f in done if f.polygons is not None], job.polygons)
-        write_polygons(frame, job.polygons, model.card.classes, report.warn)
+        write_polygons(frame, job.polygons, engine.shown, report.warn)
     seconds = time.monotonic() - started
     result = _together(job, [f.result for f in done], seconds)
     write_record(f"{job.out.rstrip('/')}.json", job, result, [r.path for r in rasters], {"all": seconds}, job.model)
@@ -141,20 +141,20 @@ def _predict_one(
         seconds["predict"] = time.monotonic() - started
         if job.polygons is not None:
             labels = mask_labels(
-                str(target.mask), report, str(wanted.confidence), model.card.classes, source=raster.title,
+                str(target.mask), report, str(wanted.confidence), task.shown, source=raster.title,
                 model=Path(job.model).stem,
             )  # fmt: skip
-            tally = Tally(model.card.classes)
+            tally = Tally(task.shown)
             frames = tally.watched(trace(labels, report, job.min_area, job.simplify))
             if alone:
-                write_polygons(frames, job.polygons, model.card.classes, report.warn)
+                write_polygons(frames, job.polygons, task.shown, report.warn)
             else:
                 frame = pandas.concat(list(frames), ignore_index=True)
             polygon_count = tally.count
             seconds["polygons"] = time.monotonic() - started - seconds["predict"]
     if job.polygons is None or Path(job.polygons).with_suffix("") != target.mask.with_suffix(""):
         with replacing(target.mask.with_suffix(".qml")) as part:
-            part.write_text(raster_qml(model.card.classes), encoding="utf-8")
+            part.write_text(raster_qml(task.shown), encoding="utf-8")
     result = _result(task, target, outcome, time.monotonic() - started, polygon_count)
     own = dataclasses.replace(
         job,
@@ -175,7 +175,7 @@ def _predict_one(
 def _result(
     task: RasterTask, target: Targets, outcome: Outcome, seconds: float, polygon_count: int | None
 ) -> PredictResult:
-    info, names, totals = task.scene.info, task.model.card.classes.names, outcome.totals
+    info, names, totals = task.scene.info, task.shown.names, outcome.totals
     pixels = sum(totals.pixels)
     return PredictResult(
         mask=str(target.mask),

@@ -18,6 +18,7 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from wsss_geo.classes import IGNORE
 from wsss_geo.inference.accumulator import TokenAccumulator, ramp
 from wsss_geo.inference.batches import Batch, GroupEnd
 from wsss_geo.inference.decode import Decoded, decode
@@ -41,6 +42,8 @@ class Decoding:
     threshold: float = 0.0
     with_confidence: bool = False
     refinement: Refinement | None = None
+    temperature: float = 1.0
+    unsure: int = IGNORE
 
 
 @dataclass(frozen=True)
@@ -99,7 +102,7 @@ def stream(
         wanted = mask_out(band.first, band.last) if mask_out is not None else None
         valid = wanted if valid is None else valid if wanted is None else valid & wanted
         shares = np.ascontiguousarray(scores[:, :, :classes])
-        how = decoding.ids, decoding.threshold, decoding.with_confidence
+        how = decoding.ids, decoding.threshold, decoding.with_confidence, decoding.temperature, decoding.unsure
         if decoding.refinement is not None:
             pixels = decoding.refinement.decode(band, shares, alive, start, valid, *how)
         else:

@@ -26,7 +26,17 @@ from .mapping import (
     VectorizeResult,
 )
 from .tiling import DATASETS, PROTOCOLS, SPLITS, TileJob, TileResult
-from .training import METHODS, PretrainJob, PretrainResult, ProbeJob, ProbeResult, TrainJob, TrainResult
+from .training import (
+    METHODS,
+    CalibrateJob,
+    CalibrateResult,
+    PretrainJob,
+    PretrainResult,
+    ProbeJob,
+    ProbeResult,
+    TrainJob,
+    TrainResult,
+)
 
 __all__ = [
     "DATASETS",
@@ -37,6 +47,8 @@ __all__ = [
     "REFINEMENTS",
     "SCORES",
     "SPLITS",
+    "CalibrateJob",
+    "CalibrateResult",
     "EvaluateJob",
     "EvaluateResult",
     "FewShotJob",
@@ -66,7 +78,7 @@ _JOBS: Mapping[str, type[Job]] = {
     j.command: j
     for j in (
         TileJob, TrainJob, PredictJob, EvaluateJob, VectorizeJob, PretrainJob, ProbeJob,
-        FewShotTrainJob, FewShotTestJob, FewShotJob,
+        CalibrateJob, FewShotTrainJob, FewShotTestJob, FewShotJob,
     )
 }  # fmt: skip
 

@@ -37,6 +37,7 @@ class PredictJob(Job):
     min_area: float = setting(0.0, "float", "Smallest polygon in square metres (pixels without CRS)", low=0.0)
     simplify: float = setting(0.0, "float", "Simplification tolerance of the polygons in pixels", low=0.0)
     threshold: float = setting(0.0, "float", "Pixels of lower confidence become nodata", low=0.0, high=1.0)
+    unsure: bool = setting(False, "flag", "Give pixels below the threshold a class of their own, not nodata")
     window: int | None = setting(None, "int", "Window side in pixels; the model's tile size unless given", low=8)
     overlap: float = setting(0.25, "float", "Overlap of windows", low=0.0, high=0.9, advanced=True)
     flips: bool = setting(False, "flag", "Average over flips as well", advanced=True)
@@ -70,6 +71,8 @@ class PredictJob(Job):
             raise UsageError(f"predict: {' and '.join(given)} do not go together", "give one of them")
         if self.mosaic is not None and (self.shard or self.finish):
             raise UsageError("predict: each shard would write the mosaic anew", "join the rasters first (gdalbuildvrt)")
+        if self.unsure and self.threshold == 0:
+            raise UsageError("predict: unsure needs a threshold, below which pixels are unsure", "add --threshold 0.6")
         if self.shard is not None:
             parse_shard(self.shard)
         if self.max_memory is not None:

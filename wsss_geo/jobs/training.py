@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from ..job_fields import DEVICES, REQUIRED, Job, Result, setting
+from .tiling import SPLITS
 
 METHODS = ("aerial", "toco", "ctfa", "sfc", "cti", "stcl", "supervised")
 
@@ -95,6 +96,25 @@ class ProbeJob(Job):
 
 
 @dataclass(frozen=True)
+class CalibrateJob(Job):
+    """Make the confidence of a trained model mean something, from scene tags alone (training does it at its end)."""
+
+    command: ClassVar[str] = "calibrate"
+
+    model: str = setting(REQUIRED, "path", "Model file (.safetensors)", positional=True)
+    tiles: str = setting(REQUIRED, "path", "Tile set with tagged scenes of the model's classes")
+    out: str = setting(REQUIRED, "path", "Model to write (.safetensors): the same weights, and a temperature")
+    split: str | None = setting(
+        None,
+        "choice",
+        "Split of the tile set; val, or train where that is empty, unless given",
+        choices=(*SPLITS, "all"),
+    )
+    batch_size: int = setting(8, "int", "Views a batch", low=1, advanced=True)
+    device: str = setting("auto", "choice", "Where to compute", choices=DEVICES)
+
+
+@dataclass(frozen=True)
 class TrainResult(Result):
     """``scores``: the figures of the chosen checkpoint, none of which needs a mask."""
 
@@ -103,6 +123,18 @@ class TrainResult(Result):
     steps: int
     scores: Mapping[str, float]
     seconds: float
+
+
+@dataclass(frozen=True)
+class CalibrateResult(Result):
+    """``error_before`` and ``error_after``: expected calibration error by the tags, in 0..1; of ``scenes`` tagged."""
+
+    model: str
+    temperature: float
+    split: str
+    scenes: int
+    error_before: float
+    error_after: float
 
 
 @dataclass(frozen=True)

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
-import math
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,13 +15,17 @@ from torch import Tensor
 
 from wsss_geo.classes import ClassScheme
 from wsss_geo.errors import InputError, ModelError
+from wsss_geo.nn.calibration import Calibration
+from wsss_geo.nn.card import arguments, backbone_name, build_within, distance, parse_card, plain, side_of_views
 from wsss_geo.nn.class_tokens import ClassTokenNetwork
 from wsss_geo.nn.network import Network
 from wsss_geo.outputs import replacing
 from wsss_geo.raster.normalisation import Normalisation
+from wsss_geo.record import file_hash
 
 FORMAT = 1
 _KEY = "wsss_geo"
+_AGAIN = "train or download it again"
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,7 @@ class ModelCard:
     ``network`` holds the constructor arguments of ``Network``, or, where ``class_tokens`` is true beside them, of
     ``ClassTokenNetwork``; ``gsd`` is metres a pixel or None; ``tile_size`` the side of a training view in pixels;
     ``tag_counts`` training tiles per class; ``area`` the training area as ``{"bbox": [west, south, east, north],
-    "crs": "EPSG:4326"}`` or None; ``scores`` figures of the training.
+    "crs": "EPSG:4326"}`` or None; ``scores`` figures of the training; ``calibration`` None where nobody has made one.
     """
 
     method: str
@@ -51,6 +52,12 @@ class ModelCard:
     licence: str = ""
     versions: Mapping[str, str] = field(default_factory=dict)
     settings: Mapping[str, Any] = field(default_factory=dict)
+    calibration: Calibration | None = None
+
+    @property
+    def temperature(self) -> float:
+        """What the decoder's probabilities are tempered by; 1 leaves them as they are."""
+        return 1.0 if self.calibration is None else self.calibration.temperature
 
     def to_json(self) -> dict[str, Any]:
         """Return a plain dictionary, with the format version."""
@@ -71,33 +78,34 @@ class ModelCard:
             "licence": self.licence,
             "versions": dict(self.versions),
             "settings": dict(self.settings),
+            "calibration": None if self.calibration is None else self.calibration.to_json(),
         }
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> ModelCard:
-        """Read what ``to_json`` wrote. Raises KeyError, TypeError, ValueError (UsageError included)."""
-        tile_size, gsd = data["tile_size"], data["gsd"]
-        if not isinstance(tile_size, int) or not 1 <= tile_size <= 1 << 16:
-            raise ValueError(f"tile_size {tile_size!r}")
-        if gsd is not None and not (isinstance(gsd, (int, float)) and math.isfinite(gsd) and gsd > 0):
-            raise ValueError(f"gsd {gsd!r}")
-        if not re.fullmatch(r"[A-Za-z0-9_.]+", str(data["network"]["backbone"])):
-            raise ValueError(f"backbone {data['network']['backbone']!r}")  # timm fetches names with a scheme
+        """Read what ``to_json`` wrote. Raises what ``parse_card`` expects of a card that is none."""
+        normalisation = Normalisation.from_json(data["normalisation"])
+        bands = tuple(str(b) for b in data["bands"])
+        if len(bands) not in (0, len(normalisation.low)):
+            raise ValueError(f"{len(bands)} bands, statistics of {len(normalisation.low)}")
+        backbone_name(data["network"]["backbone"])
+        calibration = data.get("calibration")
         return cls(
             method=str(data["method"]),
-            network=dict(data["network"]),
+            network=arguments(data["network"]),
             classes=ClassScheme.from_json({"classes": _class_list(data["classes"]), "background": data["background"]}),
-            bands=tuple(str(b) for b in data["bands"]),
-            normalisation=Normalisation.from_json(data["normalisation"]),
-            gsd=None if gsd is None else float(gsd),
-            tile_size=tile_size,
-            tag_counts=dict(data.get("tag_counts") or {}),
-            scores=dict(data.get("scores") or {}),
-            area=data.get("area"),
+            bands=bands,
+            normalisation=normalisation,
+            gsd=distance(data["gsd"]),
+            tile_size=side_of_views("tile_size", data["tile_size"]),
+            tag_counts={name: int(count) for name, count in plain(data.get("tag_counts")).items()},
+            scores={name: float(score) for name, score in plain(data.get("scores")).items()},
+            area=_area(data.get("area")),
             data_hash=str(data.get("data_hash", "")),
             licence=str(data.get("licence", "")),
-            versions=dict(data.get("versions") or {}),
-            settings=dict(data.get("settings") or {}),
+            versions={name: str(version) for name, version in plain(data.get("versions")).items()},
+            settings=plain(data.get("settings")),
+            calibration=None if calibration is None else Calibration.from_json(calibration),
         )
 
 
@@ -135,6 +143,13 @@ def save_model(path: Path | str, network: Network, card: ModelCard, dtype: torch
         part.write_bytes(save(weights, metadata={_KEY: json.dumps(card.to_json())}))
 
 
+def save_card(path: Path | str, out: Path | str, card: ModelCard) -> None:
+    """Write the model ``path`` to ``out`` with another card; weights keep values and type. Raises ModelError."""
+    _, weights = _open(Path(path), weights=True, own_type=True)
+    with replacing(out) as part:
+        part.write_bytes(save(weights, metadata={_KEY: json.dumps(card.to_json())}))
+
+
 def read_card(path: Path | str) -> ModelCard:
     """Read the card alone. Raises ModelError."""
     return _open(Path(path), weights=False)[0]
@@ -145,44 +160,42 @@ def load_model(path: Path | str, device: torch.device | str = "cpu") -> LoadedMo
     path = Path(path)
     card, weights = _open(path, weights=True)
     try:
-        network = build_network(card)
-        network.load_state_dict(weights, strict=True)
-    except (KeyError, TypeError, ValueError, RuntimeError) as error:
-        reason = str(error).splitlines()[0]
-        raise ModelError(path, f"weights and card do not fit ({reason})", "train or download it again") from error
+        network = build_within(weights, lambda: build_network(card))
+    except ValueError as error:
+        raise ModelError(path, f"weights and card do not fit ({error})", _AGAIN) from error
     if not all(torch.isfinite(p).all() for p in network.parameters()):
-        raise ModelError(path, "weights hold NaN or infinite values", "train or download it again")
-    digest = hashlib.sha256(path.read_bytes()).hexdigest()
-    return LoadedModel(network.eval().requires_grad_(False).to(device), card, digest)
+        raise ModelError(path, "weights hold NaN or infinite values", _AGAIN)
+    return LoadedModel(network.eval().requires_grad_(False).to(device), card, file_hash(path))
 
 
-def _open(path: Path, *, weights: bool) -> tuple[ModelCard, dict[str, Tensor]]:
-    """Read card and, if asked, weights as float32."""
+def _open(path: Path, *, weights: bool, own_type: bool = False) -> tuple[ModelCard, dict[str, Tensor]]:
+    """Read card and, if asked, weights, as float32 unless in their ``own_type``."""
     if not path.is_file():
         raise InputError(path, "no such model file", "give the path of a .safetensors file made by `wsss-geo train`")
     try:
         with safe_open(path, framework="pt", device="cpu") as file:
             header = (file.metadata() or {}).get(_KEY)
-            tensors = {n: file.get_tensor(n).float() for n in file.keys()} if weights else {}  # noqa: SIM118
+            tensors = {n: file.get_tensor(n) for n in file.keys()} if weights else {}  # noqa: SIM118
+            if not own_type:
+                tensors = {n: value.float() for n, value in tensors.items()}
     except (SafetensorError, OSError, ValueError, RuntimeError) as error:
-        raise ModelError(path, f"not a readable model file ({error})", "train or download it again") from None
+        raise ModelError(path, f"not a readable model file ({error})", _AGAIN) from None
     if header is None:
         raise ModelError(
             path, "has no wsss-geo model card", "use a model made by `wsss-geo train`; backbone weights go to --weights"
         )
-    version = None
-    try:
-        data = json.loads(header)
-        version = data["format"]
-        if version == FORMAT:
-            return ModelCard.from_json(data), tensors
-        problem = f"format {version!r}"
-    except (KeyError, TypeError, ValueError, RecursionError) as error:
-        problem = f"{type(error).__name__} {error}"
-    if isinstance(version, int) and version > FORMAT:
-        raise ModelError(path, f"is of format {version}, this program reads up to {FORMAT}", "update wsss-geo")
-    raise ModelError(path, f"damaged model card ({problem})", "train or download it again")
+    return parse_card(path, header, FORMAT, ModelCard.from_json, _AGAIN), tensors
 
 
 def _class_list(data: Any) -> Any:
     return data["classes"] if isinstance(data, dict) else data
+
+
+def _area(data: Any) -> dict[str, Any] | None:
+    """Where a model was trained: longitudes and latitudes of a box. Raises KeyError, TypeError, ValueError."""
+    if data is None:
+        return None
+    box = [float(v) for v in data["bbox"]]
+    if len(box) != 4 or not all(abs(v) <= 720 for v in box):
+        raise ValueError(f"area {data!r}")
+    return {"bbox": box, "crs": str(data["crs"])}

@@ -26,6 +26,7 @@ from wsss_geo.tileset.index import TileSet, read_tileset
 from wsss_geo.tileset.mosaic import MosaicDataset
 from wsss_geo.tileset.sampling import repeat_factor_weights
 from wsss_geo.training.batches import StepSampler
+from wsss_geo.training.calibrate import calibrate_file
 from wsss_geo.training.callbacks import Checkpoints
 from wsss_geo.training.lightning_module import TagTraining
 from wsss_geo.training.preview import write_preview
@@ -67,6 +68,9 @@ def run(job: TrainJob, report: Progress) -> TrainResult:
     started = time.monotonic()
     with companions(job, group):
         _fit(job, group, tileset, rows, module, card, folder, report)
+    if group.leads:
+        split = "val" if len(_held(tileset)) else "train"
+        calibrate_file(folder / MODEL, folder / MODEL, tileset, split, job.batch_size, job.device, report)
     seconds = time.monotonic() - started
     result = _result(folder, job, seconds)
     if not group.leads:
@@ -89,8 +93,7 @@ def _fit(
     method, settings = module.method, module.method.settings
     tiles = TileDataset(tileset, rows, with_masks="masks" in method.needs)
     train = tiles if job.mosaic == 1 else MosaicDataset(tiles, job.mosaic)
-    held = tileset.of_split("val")
-    val: Any = TileDataset(tileset, held[held["tagged"]])
+    val: Any = TileDataset(tileset, _held(tileset))
     if job.mosaic > 1 and len(val):
         val = MosaicDataset(val, job.mosaic)
     sampler = StepSampler(
@@ -127,6 +130,12 @@ def _fit(
     )
     val_loader = DataLoader(val, batch_size=job.batch_size) if len(val) else None
     fit(trainer, module, loader, val_loader, resume)
+
+
+def _held(tileset: TileSet) -> Any:
+    """The rows that nothing is learned from."""
+    rows = tileset.of_split("val")
+    return rows[rows["tagged"]]
 
 
 def _result(folder: Path, job: TrainJob, seconds: float) -> TrainResult:
