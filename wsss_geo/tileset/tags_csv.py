@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import csv
-import io
+import itertools
 import json
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -17,11 +17,13 @@ from numpy.typing import NDArray
 
 from wsss_geo.errors import InputError
 from wsss_geo.tileset.cells import Source
-from wsss_geo.tileset.tag_table import TagTable, merged
+from wsss_geo.tileset.tag_table import TagTable
 
 _TAGS = ("tags", "tag", "labels", "label", "classes", "class")
 _PATHS = ("path", "file", "filename", "image")
 _EXPECTED = "columns tile_id, or x and y, or path; and tags, or one 0/1 column a class"
+#: Rows that are in memory at once.
+_BATCH = 100_000
 _TRUE = {"1", "1.0", "true", "yes"}
 _FALSE = {"0", "0.0", "false", "no", ""}
 
@@ -50,32 +52,43 @@ def csv_tags(path: Path, sources: Sequence[Source], names: Sequence[str] | None 
     of all places inside it, so cells smaller than the tile unite; a cell larger than the tile reaches only the tile
     around its point. A path tags all tiles of the image, or tells which image x and y speak of.
     """
-    rows = read_rows(path, names)
-    pairs, missed = _match(path, rows, sources)
-    some = rows[0] if rows else None
+    tiles, missed, first = _Tiles(path, sources), _Missed(), None
+    found: dict[str, set[str]] = {}
+    rows, given = read_rows(path, names), 0
+    while batch := list(itertools.islice(rows, _BATCH)):
+        first = first or batch[0]
+        given += len(batch)
+        pairs, lost = tiles.match(batch)
+        for tile, tags in pairs:
+            found.setdefault(tile, set()).update(tags)
+        missed.note(lost)
     return TagTable(
-        merged(pairs),
-        given=len(rows),
-        missed=len(missed),
-        unmatched=tuple(str(r) for r in missed[:5]),
-        expected=_expectation(some, sources),
+        {tile: tuple(sorted(tags)) for tile, tags in found.items()},
+        given=given,
+        missed=missed.count,
+        unmatched=tuple(missed.first),
+        expected=_expectation(first, sources),
     )
 
 
-def read_rows(path: Path, names: Sequence[str] | None = None) -> list[TagRow]:
-    """Read the lines of a tag table; rows with an empty list of tags are kept. Raises InputError."""
-    header, lines = _read_table(path)
+def read_rows(path: Path, names: Sequence[str] | None = None) -> Iterator[TagRow]:
+    """Yield the lines of a tag table; rows with an empty list of tags are kept. Raises InputError.
+
+    The file is read as it goes, so it may be of any length.
+    """
+    header, delimiter = _header(path)
     lower = [h.strip().lower() for h in header]
     where: dict[str, int] = {key: lower.index(key) for key in ("tile_id", "x", "y") if key in lower}
     image_column = next((lower.index(p) for p in _PATHS if p in lower), None)
     if image_column is not None:
         where["path"] = image_column
     tag_column = next((lower.index(t) for t in _TAGS if t in lower), None)
-    columns = {} if tag_column is not None else _class_columns(header, lines, set(where.values()), names)
+    columns = {}
+    if tag_column is None:
+        columns = _class_columns(header, lambda: _lines(path, delimiter), set(where.values()), names)
     if tag_column is None and not columns:
         raise InputError(path, f"no column of tags among {', '.join(header)}", f"expected {_EXPECTED}")
-    rows = []
-    for number, cells in lines:
+    for number, cells in _lines(path, delimiter):
         cells = _even(path, number, cells, len(header), tag_column)
         found = (
             split_tags(cells[tag_column], path, number)
@@ -85,16 +98,13 @@ def read_rows(path: Path, names: Sequence[str] | None = None) -> list[TagRow]:
         xy = None
         if "x" in where and "y" in where and (cells[where["x"]].strip() or cells[where["y"]].strip()):
             xy = (_number(path, number, "x", cells[where["x"]]), _number(path, number, "y", cells[where["y"]]))
-        rows.append(
-            TagRow(
-                number,
-                found,
-                cells[where["tile_id"]].strip() or None if "tile_id" in where else None,
-                cells[where["path"]].strip() or None if "path" in where else None,
-                xy,
-            )
+        yield TagRow(
+            number,
+            found,
+            cells[where["tile_id"]].strip() or None if "tile_id" in where else None,
+            cells[where["path"]].strip() or None if "path" in where else None,
+            xy,
         )
-    return rows
 
 
 def split_tags(text: str, path: Path, line: int) -> tuple[str, ...]:
@@ -113,39 +123,59 @@ def split_tags(text: str, path: Path, line: int) -> tuple[str, ...]:
     return tuple(dict.fromkeys(p.strip() for p in parts if p.strip()))
 
 
-def _read_table(path: Path) -> tuple[list[str], list[tuple[int, list[str]]]]:
-    """Return the header and the numbered lines, read with the delimiter under which the header makes sense."""
+def _header(path: Path) -> tuple[list[str], str]:
+    """Return the header and the delimiter under which it makes sense."""
+    headers = {}
+    for delimiter in ",;\t":
+        headers[delimiter] = next(_rows(path, delimiter), (0, []))[1]
+    if not any(headers.values()):
+        raise InputError(path, "empty", f"expected {_EXPECTED}")
+    for delimiter, cells in sorted(headers.items(), key=lambda item: len(item[1]), reverse=True):
+        header = [h.strip() for h in cells]
+        lower = {h.lower() for h in header}
+        if len(header) > 1 and ("tile_id" in lower or {"x", "y"} <= lower or lower & set(_PATHS)):
+            return header, delimiter
+    first = ",".join(headers[","]).strip()
+    raise InputError(path, f"its first line {first[:80]!r} names no place", f"expected {_EXPECTED}")
+
+
+def _lines(path: Path, delimiter: str) -> Iterator[tuple[int, list[str]]]:
+    """Yield the numbered lines below the header."""
+    return itertools.islice(_rows(path, delimiter), 1, None)
+
+
+def _rows(path: Path, delimiter: str) -> Iterator[tuple[int, list[str]]]:
+    """Yield all lines that hold something, with their numbers. Raises InputError."""
     try:
-        text = path.read_bytes().decode("utf-8-sig")
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            reader = csv.reader(file, delimiter=delimiter)
+            for row in reader:
+                if any(map(str.strip, row)):
+                    yield reader.line_num, row
     except OSError as error:
         raise InputError(path, f"not readable ({error.strerror})", "check the file") from None
     except UnicodeDecodeError:
         raise InputError(path, "not UTF-8 text", "save it as CSV UTF-8") from None
-    first = text.lstrip("\r\n").partition("\n")[0]
-    if not first.strip():
-        raise InputError(path, "empty", f"expected {_EXPECTED}")
-    for delimiter in sorted(",;\t", key=first.count, reverse=True):
-        try:
-            reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
-            lines = [(reader.line_num, row) for row in reader if any(c.strip() for c in row)]
-        except csv.Error as error:
-            raise InputError(path, f"not a table ({error})", f"expected {_EXPECTED}") from None
-        header = [h.strip() for h in lines[0][1]] if lines else []
-        lower = {h.lower() for h in header}
-        if len(header) > 1 and ("tile_id" in lower or {"x", "y"} <= lower or lower & set(_PATHS)):
-            return header, lines[1:]
-    raise InputError(path, f"its first line {first.strip()[:80]!r} names no place", f"expected {_EXPECTED}")
+    except csv.Error as error:
+        raise InputError(path, f"not a table ({error})", f"expected {_EXPECTED}") from None
 
 
 def _class_columns(
-    header: Sequence[str], lines: Sequence[tuple[int, list[str]]], places: set[int], names: Sequence[str] | None
+    header: Sequence[str],
+    lines: Callable[[], Iterator[tuple[int, list[str]]]],
+    places: set[int],
+    names: Sequence[str] | None,
 ) -> dict[str, int]:
     """Columns that are classes: those of the scheme, else those that hold nothing but 0 and 1."""
     others = {h: i for i, h in enumerate(header) if i not in places and h}
     if names is not None:
         return {h: i for h, i in others.items() if h in names}
     flags = _TRUE | _FALSE
-    return {h: i for h, i in others.items() if all(i < len(c) and c[i].strip().lower() in flags for _, c in lines)}
+    for _, cells in lines():
+        others = {h: i for h, i in others.items() if i < len(cells) and cells[i].strip().lower() in flags}
+        if not others:
+            break
+    return others
 
 
 def _even(path: Path, line: int, cells: list[str], width: int, tag_column: int | None) -> list[str]:
@@ -176,44 +206,62 @@ def _number(path: Path, line: int, column: str, cell: str) -> float:
     return value
 
 
-def _match(
-    path: Path, rows: Sequence[TagRow], sources: Sequence[Source]
-) -> tuple[list[tuple[str, tuple[str, ...]]], list[TagRow]]:
-    """Return (tile, names) pairs and the rows that fit no tile."""
-    tiles = {t for s in sources for t in s.tile_ids} if any(r.tile_id is not None for r in rows) else set()
-    images = _by_name(sources)
-    pairs: list[tuple[str, tuple[str, ...]]] = []
-    missed: list[TagRow] = []
-    places: dict[int, list[TagRow]] = {}
-    for row in rows:
-        if row.tile_id is not None:
-            if row.tile_id in tiles:
-                pairs.append((row.tile_id, row.names))
-            else:
-                missed.append(row)
-        elif row.path is not None:
-            chosen = _image(path, row, images, sources)
-            if chosen is None:
-                missed.append(row)
+class _Missed:
+    """Counts rows that fit no tile and keeps the ``first`` few as text."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.first: list[str] = []
+
+    def note(self, rows: Sequence[TagRow]) -> None:
+        self.count += len(rows)
+        self.first += [str(row) for row in rows[: 5 - len(self.first)]]
+
+
+class _Tiles:
+    """The tiles of ``sources``, to be found by id, image and place; ``path`` is the table that speaks of them."""
+
+    def __init__(self, path: Path, sources: Sequence[Source]) -> None:
+        self.path, self.sources = path, sources
+        self.ids = [s.tile_ids for s in sources]
+        self.known = {tile for ids in self.ids for tile in ids}
+        self.images = _by_name(sources)
+        self.ambiguous = len(sources) > 1 and any(s.crs is None for s in sources)
+
+    def match(self, rows: Sequence[TagRow]) -> tuple[list[tuple[str, tuple[str, ...]]], list[TagRow]]:
+        """Return (tile, names) pairs and the rows that fit no tile."""
+        pairs: list[tuple[str, tuple[str, ...]]] = []
+        missed: list[TagRow] = []
+        places: dict[int, list[TagRow]] = {}
+        for row in rows:
+            if row.tile_id is not None:
+                if row.tile_id in self.known:
+                    pairs.append((row.tile_id, row.names))
+                else:
+                    missed.append(row)
+            elif row.path is not None:
+                chosen = _image(self.path, row, self.images, self.sources)
+                if chosen is None:
+                    missed.append(row)
+                elif row.xy is not None:
+                    places.setdefault(chosen, []).append(row)
+                else:
+                    pairs += [(tile, row.names) for tile in self.ids[chosen]]
             elif row.xy is not None:
-                places.setdefault(chosen, []).append(row)
+                if self.ambiguous:
+                    raise InputError(self.path, "x and y fit several rasters without CRS", "add a column path")
+                for i in range(len(self.sources)):
+                    places.setdefault(i, []).append(row)
             else:
-                pairs += [(t, row.names) for t in sources[chosen].tile_ids]
-        elif row.xy is not None:
-            for i in range(len(sources)):
-                places.setdefault(i, []).append(row)
-        else:
-            missed.append(row)
-    if len(sources) > 1 and any(s.crs is None for s in sources) and any(r.xy and r.path is None for r in rows):
-        raise InputError(path, "x and y fit several rasters without CRS", "add a column path")
-    hit: set[int] = set()
-    for i, there in places.items():
-        tile_ids = sources[i].tile_ids
-        for point, tile in points_in_tiles(np.array([r.xy for r in there], dtype=np.float64), sources[i]):
-            pairs.append((tile_ids[tile], there[point].names))
-            hit.add(there[point].line)
-    lost = {r.line: r for there in places.values() for r in there if r.line not in hit}
-    return pairs, sorted([*missed, *lost.values()], key=lambda r: r.line)
+                missed.append(row)
+        hit: set[int] = set()
+        for i, there in places.items():
+            points = np.array([r.xy for r in there], dtype=np.float64)
+            for point, tile in points_in_tiles(points, self.sources[i]):
+                pairs.append((self.ids[i][tile], there[point].names))
+                hit.add(there[point].line)
+        lost = {r.line: r for there in places.values() for r in there if r.line not in hit}
+        return pairs, sorted([*missed, *lost.values()], key=lambda r: r.line)
 
 
 def points_in_tiles(xy: NDArray[np.float64], source: Source) -> list[tuple[int, int]]:
