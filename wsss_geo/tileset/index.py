@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from wsss_geo.classes import ClassScheme, read_classes, write_classes
 from wsss_geo.errors import InputError
 from wsss_geo.raster.normalisation import Normalisation
 from wsss_geo.raster.reader import RasterReader
+from wsss_geo.tileset.index_rows import LONGEST_SIDE, check_count, check_rows
 from wsss_geo.tileset.masks import MaskCoding, MaskReader
 
 INDEX = "index.parquet"
@@ -150,14 +152,13 @@ def read_tileset(folder: Path | str) -> TileSet:
     try:
         facts = json.loads((root / FACTS).read_text(encoding="utf-8"))
         if facts["format"] > _FORMAT:
-            raise InputError(root / FACTS, f"tile set format {facts['format']} is newer", "update wsss-geo")
+            raise InputError(root / FACTS, f"tile set format {facts['format']:.6g} is newer", "update wsss-geo")
         found = _from_facts(root, scheme, tiles, facts)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        if isinstance(error, InputError):
-            raise
-        raise InputError(root / FACTS, f"damaged ({error!r})", "make the tile set again") from None
-    if len(found.normalisation.low) != len(found.bands):
-        raise InputError(root / FACTS, "damaged (bands and normalisation differ)", "make the tile set again")
+    except InputError:
+        raise
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
+        raise InputError(root / FACTS, f"damaged ({str(error)[:200]!r})", "make the tile set again") from None
+    check_rows(root / INDEX, tiles, found.size)
     known = set(scheme.names)
     strange = sorted({str(n) for names in tiles["tags"] for n in names} - known)
     if strange:
@@ -166,16 +167,24 @@ def read_tileset(folder: Path | str) -> TileSet:
 
 
 def _from_facts(root: Path, scheme: ClassScheme, tiles: Any, facts: Mapping[str, Any]) -> TileSet:
+    normalisation, size = Normalisation.from_json(facts["normalisation"]), int(facts["size"])
+    bands, names = tuple(int(b) for b in facts["bands"]), tuple(str(n) for n in facts["band_names"])
+    if not len(normalisation.low) == len(bands) == len(names):
+        raise ValueError("bands, their names and normalisation differ in number")
+    if not 1 <= size <= LONGEST_SIDE:
+        raise ValueError(f"size {size:.6g}")
+    distances = [None if facts[k] is None else float(facts[k]) for k in ("gsd", "resampled_gsd")]
+    if not all(d is None or 0 < d < math.inf for d in distances):
+        raise ValueError(f"ground sample distances {distances}")
     return TileSet(
         root,
         scheme,
         tiles,
-        Normalisation.from_json(facts["normalisation"]),
-        tuple(int(b) for b in facts["bands"]),
-        tuple(str(n) for n in facts["band_names"]),
-        int(facts["size"]),
-        None if facts["gsd"] is None else float(facts["gsd"]),
-        None if facts["resampled_gsd"] is None else float(facts["resampled_gsd"]),
+        normalisation,
+        bands,
+        names,
+        size,
+        *distances,
         int(facts["seed"]),
         bool(facts["materialized"]),
         bool(facts["all_bands"]),
@@ -185,11 +194,16 @@ def _from_facts(root: Path, scheme: ClassScheme, tiles: Any, facts: Mapping[str,
 
 def _read_index(path: Path) -> Any:
     import geopandas
-    import pyarrow
+    from pyarrow import parquet
 
     try:
-        tiles = geopandas.read_parquet(path)
-    except (OSError, ValueError, KeyError, TypeError, pyarrow.ArrowException) as error:
+        about = parquet.read_metadata(path)
+        check_count(path, about.num_rows)
+        known = [c for c in COLUMNS if c in about.schema.to_arrow_schema().names]
+        tiles = geopandas.read_parquet(path, columns=known)
+    except (InputError, MemoryError):
+        raise
+    except Exception as error:  # noqa: BLE001 - Arrow, GEOS and PROJ have many kinds
         said = " ".join(str(error).split())[:120]
         raise InputError(path, f"damaged or not a GeoParquet file ({said})", "make the tile set again") from None
     missing = [c for c in COLUMNS if c not in tiles.columns]
