@@ -240,7 +240,7 @@ def test_refusals(tiny, tmp_path, halves):
         (floats, "type float32"),
         (nowhere, "no CRS"),
         (tmp_path / "text.tif", "not a raster"),
-        (tmp_path / "text.geojson", "cannot be read as polygons"),
+        (tmp_path / "text.geojson", "cannot be read as a vector layer"),
         (tmp_path / "missing.tif", "no such reference"),
         (tiny.scene, "has 3 bands"),
     ]

@@ -6,9 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
-import geopandas
 import numpy as np
-import pyogrio
 import rasterio
 import shapely
 from numpy.typing import NDArray
@@ -24,6 +22,7 @@ from wsss_geo.inference.mask_classes import read_mask_classes
 from wsss_geo.progress import Progress
 from wsss_geo.raster.files import open_raster, reading
 from wsss_geo.raster.info import GeoGrid, describe
+from wsss_geo.vector.layers import in_crs_of, read_layer
 
 _VECTOR_SUFFIXES = (".shp", ".gpkg", ".parquet", ".fgb", ".geojson", ".json", ".kml", ".gml")
 _FIELDS = ("class", "class_name", "classname", "label", "name", "class_id")
@@ -91,7 +90,7 @@ class MaskPolygons:
     def __init__(self, path: str, field: str | None, grid: GeoGrid, report: Progress | None = None) -> None:
         frame = _read_polygons(path)
         if frame.crs is not None and grid.crs is not None:
-            frame = frame.to_crs(grid.crs.to_wkt())
+            frame = in_crs_of(grid, frame, path)
         elif (frame.crs is None) != (grid.crs is None):
             (report or Progress()).warn(f"{path}: only one of polygons and mask has a CRS, taken to hold for both")
         labels = [_label(v) for v in frame[_class_field(path, frame, field)]]
@@ -166,13 +165,7 @@ def _warped(file: Any, grid: GeoGrid) -> Any:
 
 
 def _read_polygons(path: str) -> Any:
-    try:
-        frame = geopandas.read_parquet(path) if path.lower().endswith(".parquet") else geopandas.read_file(path)
-    except (pyogrio.errors.DataSourceError, pyogrio.errors.DataLayerError, OSError, ValueError, UnicodeError) as error:
-        said = " ".join(str(error).split())[:200]
-        raise InputError(path, f"cannot be read as polygons ({said})", "give a mask raster or a polygon file") from None
-    if not isinstance(frame, geopandas.GeoDataFrame):
-        raise InputError(path, "has no geometry", "give a polygon layer")
+    frame = read_layer(path, "give a mask raster or a polygon file")
     frame = frame[frame.geometry.notna() & frame.geom_type.isin(["Polygon", "MultiPolygon"])]
     if frame.empty:
         raise InputError(path, "holds no polygon", "give a polygon layer as reference")

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import geopandas
 import numpy as np
-import pyogrio
 import shapely
 from affine import Affine
 from numpy.typing import NDArray
@@ -24,6 +21,7 @@ from wsss_geo.raster.bands import match_bands
 from wsss_geo.raster.grid import Window
 from wsss_geo.raster.info import GeoGrid, describe
 from wsss_geo.raster.reader import RasterReader
+from wsss_geo.vector.layers import in_crs_of, read_layer
 
 _POLYGONS = (3, 6)  # shapely type ids of Polygon and MultiPolygon
 
@@ -122,7 +120,7 @@ def _polygons(job: FewShotJob, grid: GeoGrid, report: Progress) -> NDArray[Any]:
     if frame.crs is not None and grid.crs is None:
         raise InputError(job.support, f"has a CRS but {job.support_raster} has none", "georeference the raster")
     if frame.crs is not None:
-        frame = frame.to_crs(grid.crs.to_wkt())  # type: ignore[union-attr]
+        frame = in_crs_of(grid, frame, job.support)
     elif grid.crs is not None:
         report.warn(f"{job.support}: has no CRS, taken to be that of {job.support_raster}")
     shapes = frame.geometry.dropna().to_numpy()
@@ -147,18 +145,4 @@ def _polygons(job: FewShotJob, grid: GeoGrid, report: Progress) -> NDArray[Any]:
 def _layer(path: Path) -> Any:
     if not path.exists():
         raise InputError(path, "no such file", "give a layer of polygons around a few examples")
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            if path.suffix.lower() == ".parquet":
-                frame = geopandas.read_parquet(path)
-            else:
-                frame = geopandas.read_file(path, columns=[])
-    except (pyogrio.errors.DataSourceError, pyogrio.errors.DataLayerError, OSError, ValueError) as error:
-        said = " ".join(str(error).split())[:200]
-        raise InputError(path, f"cannot be read as a vector layer ({said})", "give a layer of polygons") from None
-    if not isinstance(frame, geopandas.GeoDataFrame):
-        raise InputError(path, "has no geometry", "give a layer of polygons")
-    if frame.crs is not None and frame.crs.name.startswith("Undefined"):  # how a GeoPackage says that there is none
-        frame = frame.set_crs(None, allow_override=True)
-    return frame
+    return read_layer(path, "give a layer of polygons", attributes=False)

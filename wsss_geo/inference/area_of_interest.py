@@ -5,12 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import geopandas
 import numpy as np
 import shapely
 from affine import Affine
 from numpy.typing import NDArray
-from pyogrio.errors import DataSourceError
 from rasterio.features import rasterize
 from scipy.ndimage import binary_dilation
 
@@ -18,6 +16,7 @@ from wsss_geo.errors import InputError, UsageError
 from wsss_geo.inference.layout import Layout
 from wsss_geo.raster.grid import Window
 from wsss_geo.raster.reader import GeoGrid, RasterReader, Tile
+from wsss_geo.vector.layers import in_crs_of, read_layer
 
 
 class AreaOfInterest:
@@ -100,12 +99,9 @@ def _box(text: str) -> NDArray[Any]:
 def _polygons_of(path: str, grid: GeoGrid) -> NDArray[Any]:
     if not Path(path).exists() and "://" not in path and not path.startswith("/vsi"):
         raise InputError(path, "no such area of interest", "give a polygon file, or minx,miny,maxx,maxy")
-    try:
-        frame = geopandas.read_file(path, columns=[])
-    except (DataSourceError, OSError, ValueError) as error:
-        raise InputError(path, f"cannot be read as a vector layer ({error})", "give polygons") from None
+    frame = read_layer(path, "give polygons", attributes=False)
     if frame.crs is not None and grid.crs is not None:
-        frame = frame.to_crs(grid.crs.to_wkt())
+        frame = in_crs_of(grid, frame, path)
     found = frame.geometry.dropna().to_numpy()
     found = shapely.make_valid(found[np.isin(shapely.get_type_id(found), (3, 6)) & ~shapely.is_empty(found)])
     if not len(found):

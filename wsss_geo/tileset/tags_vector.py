@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -65,27 +64,11 @@ def vector_tags(
 
 
 def _read(path: Path) -> Any:
-    import geopandas
-    import pyogrio
+    from wsss_geo.vector.layers import read_layer
 
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            if path.suffix.lower() == ".parquet":
-                frame = geopandas.read_parquet(path)
-            else:
-                frame = geopandas.read_file(path, engine="pyogrio")
-    except (pyogrio.errors.DataSourceError, pyogrio.errors.DataLayerError, OSError, ValueError, UnicodeError) as error:
-        said = " ".join(str(error).split())[:200]
-        raise InputError(
-            path, f"not readable as tags ({said})", "give a CSV, a vector layer, masks or folders"
-        ) from None
-    if not isinstance(frame, geopandas.GeoDataFrame):
-        raise InputError(path, "has no geometry", "give a layer of polygons or points")
+    frame = read_layer(path, "give tags as a CSV, a layer of polygons or points, masks or folders")
     if frame.empty:
         raise InputError(path, "has no features", "tag some scenes first")
-    if frame.crs is not None and frame.crs.name.startswith("Undefined"):  # how a GeoPackage says that there is none
-        frame = frame.set_crs(None, allow_override=True)
     return frame.reset_index(drop=True)
 
 
@@ -124,7 +107,9 @@ def _names(value: Any, path: Path, feature: int, scenes: bool) -> tuple[str, ...
 def _in_pixels(path: Path, shapes: Any, source: Source) -> NDArray[Any]:
     """Geometries in pixel coordinates (x = column, y = row) of ``source``; those out of reach become empty."""
     if source.crs is not None and shapes.crs is not None:
-        shapes = shapes.to_crs(source.crs.to_wkt())
+        from wsss_geo.vector.layers import in_crs_of
+
+        shapes = in_crs_of(source, shapes, path)
     elif source.crs is None and shapes.crs is not None:
         raise InputError(
             path, f"has a CRS but {source.path} has none", "georeference the raster or use a CSV with path"

@@ -1,0 +1,50 @@
+"""Vector layers that users give: read whole, brought to a CRS; whatever is wrong with them becomes one sentence."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import geopandas
+
+from wsss_geo.errors import InputError, WsssGeoError
+
+
+def read_layer(path: Path | str, hint: str, *, attributes: bool = True) -> geopandas.GeoDataFrame:
+    """Return the features of a layer, all OGR reads or GeoParquet, without ``attributes`` unless they are wanted.
+
+    Raises InputError, with ``hint``, for what is no layer, has no geometry or is damaged.
+    """
+
+    def read() -> Any:
+        if Path(path).suffix.lower() == ".parquet":
+            return geopandas.read_parquet(path)
+        return geopandas.read_file(path, engine="pyogrio", **({} if attributes else {"columns": []}))
+
+    frame = _tried(path, "cannot be read as a vector layer", hint, read)
+    if not isinstance(frame, geopandas.GeoDataFrame):
+        raise InputError(path, "has no geometry", hint)
+    if frame.crs is not None and frame.crs.name.startswith("Undefined"):  # how a GeoPackage says that there is none
+        frame = frame.set_crs(None, allow_override=True)
+    return frame
+
+
+def in_crs_of(grid: Any, shapes: Any, path: Path | str) -> Any:
+    """Return ``shapes``, a frame or series that has a CRS, in that of ``grid``. Raises InputError."""
+    wkt = grid.crs.to_wkt()
+    problem = "cannot be brought to the CRS of the raster"
+    return _tried(path, problem, "save it in that CRS first", lambda: shapes.to_crs(wkt))
+
+
+def _tried(path: Path | str, problem: str, hint: str, work: Callable[[], Any]) -> Any:
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return work()
+    except (MemoryError, WsssGeoError):
+        raise
+    except Exception as error:  # of OGR, Arrow, GEOS and PROJ, which have many kinds
+        said = " ".join(str(error).split())[:200] or type(error).__name__
+        raise InputError(path, f"{problem} ({said})", hint) from error
