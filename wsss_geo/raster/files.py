@@ -11,6 +11,7 @@ from typing import Any
 
 import rasterio
 from rasterio._err import CPLE_BaseError
+from rasterio.enums import Interleaving
 from rasterio.errors import NotGeoreferencedWarning, RasterioError
 
 from wsss_geo.errors import InputError
@@ -39,6 +40,13 @@ for _option, _value in (
 #: How addresses are called where GDAL reads only those ranges of a file that it needs.
 _REMOTE = {
     "http": "/vsicurl/http://", "https": "/vsicurl/https://", "s3": "/vsis3/", "gs": "/vsigs/", "az": "/vsiaz/",
+}  # fmt: skip
+
+#: A raster may be a small file and its pieces huge: those are refused before they fill the memory.
+_LARGEST_BLOCK = 1 << 30
+_ITEM_BYTES = {
+    "uint8": 1, "int8": 1, "uint16": 2, "int16": 2, "uint32": 4, "int32": 4, "float32": 4,
+    "uint64": 8, "int64": 8, "float64": 8,
 }  # fmt: skip
 
 _SUBDATASET = re.compile(r"[A-Z][A-Za-z0-9_]{2,}:")
@@ -79,7 +87,19 @@ def open_raster(path: str, overview: int | None = None) -> Any:
         dataset.close()
         hint = f"name one of its parts, such as {parts[0]}" if parts else "give a raster such as a GeoTIFF"
         raise InputError(path, "has no bands", hint)
+    if _block_bytes(dataset) > _LARGEST_BLOCK:
+        height, width = dataset.block_shapes[0]
+        dataset.close()
+        hint = "write it in tiles first, for example with gdal_translate -co TILED=YES -co COMPRESS=DEFLATE"
+        raise InputError(path, f"is packed in pieces of {width} x {height} pixels, too large to unpack", hint)
     return dataset
+
+
+def _block_bytes(dataset: Any) -> int:
+    """Bytes that are unpacked at least, whatever is read."""
+    height, width = dataset.block_shapes[0]
+    bands = dataset.count if dataset.interleaving == Interleaving.pixel else 1
+    return int(height * width * bands * _ITEM_BYTES.get(dataset.dtypes[0], 16))
 
 
 def _not_a_raster(path: str, error: Exception) -> InputError:

@@ -16,6 +16,9 @@ from wsss_geo.record import fingerprint
 
 Color = tuple[int, int, int, int]
 
+#: Far longer than any picture of the Earth; a header that claims more would only fill the memory with plans.
+_LONGEST_SIDE = 10_000_000
+
 
 @dataclass(frozen=True)
 class GeoGrid:
@@ -107,6 +110,9 @@ def _info(path: str, dataset: Any) -> RasterInfo:
     if any("complex" in d for d in dataset.dtypes):
         hint = "convert it to amplitude first, for example with gdal_translate of a derived subdataset"
         raise InputError(path, f"holds complex pixels ({dataset.dtypes[0]})", hint)
+    if max(dataset.height, dataset.width) > _LONGEST_SIDE:
+        hint = f"rasters of up to {_LONGEST_SIDE} pixels along a side can be used; cut it into parts"
+        raise InputError(path, f"claims to have {dataset.width} x {dataset.height} pixels", hint)
     crs, transform, georeference = _georeference(dataset)
     colors = tuple(c.name for c in dataset.colorinterp)
     alpha = colors.index("alpha") + 1 if "alpha" in colors and len(colors) > 1 else None
@@ -146,13 +152,18 @@ def _fingerprint(path: str, dataset: Any) -> dict[str, Any]:
 def _georeference(dataset: Any) -> tuple[CRS | None, Affine, str]:
     """CRS, transform and a word on them; GDAL stands an identity transform in for a missing one."""
     transform, crs = dataset.transform, dataset.crs
-    if transform == Affine.identity() or transform.is_degenerate:
+    if transform == Affine.identity() or not _is_usable(transform):
         if dataset.gcps[0]:
             return None, Affine.identity(), "ground control points only"
         if dataset.rpcs:
             return None, Affine.identity(), "camera model (RPC) only"
         return None, Affine.identity(), "no georeference"
     return (crs, transform, "affine") if crs else (None, transform, "no CRS")
+
+
+def _is_usable(transform: Affine) -> bool:
+    """Whether pixels have a place and a size; a damaged header may give them any."""
+    return all(abs(v) < 1e15 for v in transform[:6]) and 1e-30 < abs(transform.determinant) < 1e30
 
 
 def _overview_shapes(path: str, number: int) -> list[tuple[int, int]]:

@@ -27,6 +27,9 @@ __all__ = ["GSD_TOLERANCE", "GeoGrid", "RasterInfo", "RasterReader", "Tile", "de
 #: network, and resampling blurs.
 GSD_TOLERANCE = 0.05
 
+#: A pixel shows nothing that so many times as many pixels along it could show; they would only take for ever.
+_MOST_ENLARGED = 32
+
 _NATIVE = ("uint8", "uint16", "int16")
 
 
@@ -74,6 +77,9 @@ class RasterReader:
         factor = 1.0
         if gsd and self.info.gsd and abs(gsd / self.info.gsd - 1) > GSD_TOLERANCE:
             factor = gsd / self.info.gsd
+            if factor < 1 / _MOST_ENLARGED:
+                hint = "use a finer raster, or read it as it is (predict --no-resample)"
+                raise InputError(self.path, f"has pixels of {self.info.gsd:.4g} m, too coarse for {gsd:.4g} m", hint)
         shape = resampled_shape(self.info.height, self.info.width, factor)
         self.grid: GeoGrid = self.info.grid if factor == 1 else self.info.grid.resized(*shape)
         self.gsd = self.info.gsd * factor if self.info.gsd else None

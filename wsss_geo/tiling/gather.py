@@ -18,11 +18,14 @@ from wsss_geo.raster.reader import RasterReader
 from wsss_geo.tileset.catalog import Collection
 from wsss_geo.tileset.cells import Source, source_names, tile_windows
 from wsss_geo.tileset.index import open_pixels
+from wsss_geo.tileset.index_rows import MOST_TILES
 from wsss_geo.tileset.statistics import PER_TILE, SAMPLE, sample_pixels
 from wsss_geo.tileset.tag_table import RASTER_SUFFIXES, find_rasters
 
 #: A tile with a smaller share of valid pixels than this is dropped.
 LEAST_VALID = 0.5
+#: Most bytes of a tile: some have to fit in memory.
+_LARGEST_TILE = 1 << 30
 
 
 @dataclass(frozen=True)
@@ -77,7 +80,7 @@ def gather(job: TileJob, report: Progress, collection: Collection | None = None)
     channels, known = (collection.channels, collection.gsd) if collection else (None, None)
     first = open_source(paths[0], job, channels)
     sources = []
-    smaller = 0
+    smaller = total = 0
     for done, (path, name) in enumerate(zip(paths, names, strict=True)):
         if done % 50 == 0:
             report.step(done, len(paths), path.name, "rasters")
@@ -93,6 +96,9 @@ def gather(job: TileJob, report: Progress, collection: Collection | None = None)
         if job.gsd and reader.info.gsd is None:
             report.warn(f"{path}: has no georeference, read at its own resolution and not at {job.gsd:g} m")
         stride = job.stride or job.size
+        total += _checked_tiles(reader, job.size, stride)
+        if total > MOST_TILES:
+            raise InputError(path, f"would be cut into {total} tiles", "use a larger --size or --stride")
         windows = tile_windows(reader.height, reader.width, job.size, stride)
         if collection and collection.whole_steps:
             windows = tuple(w for w in windows if w.row_off % stride == w.col_off % stride == 0)
@@ -112,6 +118,17 @@ def gather(job: TileJob, report: Progress, collection: Collection | None = None)
     if collection and collection.band_names:
         band_names = tuple(collection.band_names[b - 1] for b in bands)
     return Gathered(tuple(sources), bands, band_names, first.dtype == np.uint8, channels)
+
+
+def _checked_tiles(reader: RasterReader, size: int, stride: int) -> int:
+    """Return how many tiles a raster gives, counted without making them. Raises InputError where one is too large."""
+    height, width = min(reader.height, size), min(reader.width, size)
+    bytes_of_one = reader.count * height * width * reader.dtype.itemsize
+    if bytes_of_one > _LARGEST_TILE:
+        problem = f"a tile of {width} x {height} px with {reader.count} bands takes {bytes_of_one >> 20} MiB"
+        raise InputError(reader.path, problem, "choose bands with --bands, or a smaller --size")
+    rows, cols = (-(-max(side - size, 0) // stride) + 1 for side in (reader.height, reader.width))
+    return rows * cols
 
 
 def open_source(path: Path, job: TileJob, channels: int | None = None) -> RasterReader:
