@@ -16,6 +16,10 @@ IGNORE = 255
 #: Colour of pixels that are not sure enough.
 UNSURE_COLOR = "#e2e2e2"
 
+_LONGEST_NAME = 200
+#: Control characters, and halves of characters, which no file format takes.
+_UNWRITABLE = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
+
 _COLOR = re.compile(r"#[0-9a-fA-F]{6}")
 _PALETTE = (
     "#2b6cb0", "#2f855a", "#d69e2e", "#c53030", "#718096", "#9ae6b4",
@@ -58,10 +62,16 @@ class ClassScheme:
         names = [c.name for c in self.classes]
         if not self.classes:
             raise UsageError("a class scheme needs at least one class", "name the classes")
+        if len(ids) > IGNORE:
+            raise UsageError(f"{len(ids)} classes are too many", f"masks hold up to {IGNORE}; join some")
         if len(set(ids)) != len(ids) or any(not 0 <= i < IGNORE for i in ids):
             raise UsageError(f"class ids {ids} must be different and lie in 0..254", "renumber the classes")
         if len(set(names)) != len(names) or not all(n.strip() for n in names):
             raise UsageError(f"class names {names} must be different and not empty", "rename the classes")
+        for name in names:
+            if len(name) > _LONGEST_NAME or _UNWRITABLE.search(name):
+                problem = f"class name {name[:40]!r} is too long or has characters that cannot be written"
+                raise UsageError(problem, f"rename the class: one line of up to {_LONGEST_NAME} characters")
         for c in self.classes:
             if not _COLOR.fullmatch(c.color):
                 raise UsageError(f"colour {c.color!r} of class {c.name!r} is not #rrggbb", "write it like #2b6cb0")
@@ -160,10 +170,10 @@ def read_classes(path: Path | str) -> ClassScheme:
         return ClassScheme.from_json(json.loads(Path(path).read_text(encoding="utf-8-sig")))
     except FileNotFoundError:
         raise InputError(path, "no such file", "give the path of a classes.json") from None
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise InputError(path, f"not readable as JSON ({error})", "write it like the sample data's") from None
     except UsageError as error:
         raise InputError(path, error.problem, error.hint) from None
+    except (OSError, ValueError, RecursionError) as error:  # ValueError: no UTF-8, no JSON, an endless number
+        raise InputError(path, f"not readable as JSON ({error})", "write it like the sample data's") from None
 
 
 def write_classes(scheme: ClassScheme, path: Path | str) -> None:

@@ -208,9 +208,9 @@ def _read(path: Path) -> list[dict[str, Any]]:
     try:
         for text in path.read_text(encoding="utf-8").splitlines():
             line = json.loads(text)
-            if not isinstance(line, dict) or (lines and not isinstance(line.get("band", line.get("group")), int)):
+            if not isinstance(line, dict) or (lines and not isinstance(line.get("group", line.get("band")), int)):
                 break
             lines.append(line)
-    except (OSError, ValueError):  # none there, or the last line was cut off by a kill
+    except (OSError, ValueError, RecursionError):  # none there, or the last line was cut off by a kill
         return lines
     return lines

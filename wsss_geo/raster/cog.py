@@ -184,7 +184,7 @@ def read_scheme(path: str | os.PathLike[str]) -> ClassScheme | None:
         return None
     try:
         return ClassScheme.from_json(json.loads(text))
-    except (json.JSONDecodeError, UsageError) as error:
+    except (ValueError, RecursionError) as error:  # UsageError is a ValueError
         raise InputError(path, f"its class names are damaged ({error})", "give a classes.json") from error
 
 

@@ -14,6 +14,7 @@ from wsss_geo.raster.files import is_local
 
 _MEDIA = ("image/tiff", "image/jp2", "image/vnd.stac.geotiff", "image/png", "image/jpeg", "application/x-geotiff")
 _SUFFIXES = (".tif", ".tiff", ".jp2", ".vrt", ".img")
+_LONGEST_NAME = 100
 _NOT_DATA = {"thumbnail", "overview", "metadata", "cloud", "cloud-shadow", "snow-ice", "water-mask", "data-mask"}
 
 
@@ -48,7 +49,8 @@ def read_items(path: str, asset: str | None = None) -> list[Item]:
 def _assets(feature: Mapping[str, Any]) -> Mapping[str, Any] | None:
     assets = feature.get("assets")
     whole = isinstance(assets, dict) and all(
-        isinstance(a, dict) and isinstance(a.get("href"), str) for a in assets.values()
+        isinstance(a, dict) and isinstance(a.get("href"), str) and isinstance(a.get("roles") or [], list)
+        for a in assets.values()
     )
     return assets if whole and isinstance(feature.get("id"), str) else None
 
@@ -62,8 +64,8 @@ def _item(path: str, feature: Mapping[str, Any], wanted: str | None) -> Item:
         key = wanted
     else:
         key = _picture(source, assets)
-    name = "".join(c if c.isalnum() or c in "-_. " else "_" for c in feature["id"]).strip(" .") or "item"
-    return Item(name, _resolved(path, assets[key]["href"]))
+    name = "".join(c if c.isalnum() or c in "-_. " else "_" for c in feature["id"][:_LONGEST_NAME]).strip(" .")
+    return Item(name or "item", _resolved(path, assets[key]["href"]))
 
 
 def _picture(source: str, assets: Mapping[str, Any]) -> str:
