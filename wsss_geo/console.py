@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import logging
 import os
+import re
 import signal
 import sys
 import traceback
@@ -14,6 +15,10 @@ from typing import Any, TextIO
 
 from wsss_geo.errors import EXIT_CANCELLED, EXIT_DONE, Cancelled, EnvironmentFault, WsssGeoError
 from wsss_geo.progress import Progress
+
+
+#: Control characters but tab and line feed, and halves of characters, of which names of files may consist.
+_INVISIBLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
 
 
 def claim_stdout() -> TextIO:
@@ -96,12 +101,13 @@ class TerminalProgress(Progress):
             self._advance(fields)
             return
         self._close()
+        fields = {name: _visible(value) if isinstance(value, str) else value for name, value in fields.items()}
         if kind == "result":
             for name, value in fields.items():
                 _show(name, value)
         elif kind == "error":
             hint = f"; {fields['hint']}" if fields["hint"] else ""
-            sys.stderr.write(f"wsss-geo: {fields['message']}{hint}\n")
+            sys.stderr.write(f"wsss-geo: {fields['message']}{hint}".replace("\n", "\\n") + "\n")
         else:
             sys.stderr.write(("warning: " if kind == "warn" else "") + f"{fields['message']}\n")
 
@@ -126,13 +132,18 @@ class TerminalProgress(Progress):
             self._bar = None
 
 
+def _visible(text: str) -> str:
+    """Text with what would move the cursor, change colours or fail to be written as escapes: names of strangers."""
+    return _INVISIBLE.sub(lambda match: repr(match[0])[1:-1], text)
+
+
 def _show(name: str, value: Any, indent: str = "") -> None:
     if value is None or (isinstance(value, (tuple, list)) and not value):
         return
     if isinstance(value, Mapping):
         sys.stdout.write(f"{indent}{name}\n")
         for key, item in value.items():
-            _show(str(key), item, indent + "  ")
+            _show(_visible(str(key)), item, indent + "  ")
     elif isinstance(value, (tuple, list)) and value and isinstance(value[0], Mapping):
         for number, item in enumerate(value):
             _show(f"{name} {number + 1}", item, indent)
@@ -142,8 +153,8 @@ def _show(name: str, value: Any, indent: str = "") -> None:
         for row in value:
             sys.stdout.write(indent + "  " + " ".join(str(cell).rjust(width) for cell in row) + "\n")
     elif isinstance(value, (tuple, list)):
-        sys.stdout.write(f"{indent}{name}  {', '.join(map(str, value))}\n")
+        sys.stdout.write(f"{indent}{name}  {_visible(', '.join(map(str, value)))}\n")
     else:
         shown = f"{value:.4f}" if isinstance(value, float) and abs(value) < 100 else value
         shown = f"{value:,.0f}" if isinstance(value, float) and abs(value) >= 100 else shown
-        sys.stdout.write(f"{indent}{name}  {shown}\n")
+        sys.stdout.write(f"{indent}{name}  {_visible(str(shown))}\n")
