@@ -16,7 +16,6 @@ from typing import Any, TextIO
 from wsss_geo.errors import EXIT_CANCELLED, EXIT_DONE, Cancelled, EnvironmentFault, WsssGeoError
 from wsss_geo.progress import Progress
 
-
 #: Control characters but tab and line feed, and halves of characters, of which names of files may consist.
 _INVISIBLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
 
@@ -44,7 +43,8 @@ def run_guarded(work: Callable[[], Any], report: Progress, *, debug: bool = Fals
     except Exception as error:  # noqa: BLE001 - the last line of defence: a user never meets a traceback unasked
         if debug:
             traceback.print_exc()
-        known = as_known(error)
+        # Whatever was under way may have made another error of it, or had just met one.
+        known = Cancelled() if report.cancelled else as_known(error)
         report.error(known.problem, known.exit_code, known.hint)
         return known.exit_code
     return EXIT_DONE
@@ -55,8 +55,9 @@ def as_known(error: Exception) -> WsssGeoError:
     if isinstance(error, WsssGeoError):
         return error
     reason = " ".join(str(error).split()) or type(error).__name__
-    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
-        return EnvironmentFault(f"out of memory ({reason})", "lower --batch-size or close other programs")
+    if _wants_memory(error):
+        brief = ". ".join(reason.split(". ")[:2]).rstrip(".")  # PyTorch adds advice for programmers
+        return EnvironmentFault(f"out of memory ({brief})", "lower --batch-size or close other programs")
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
         return EnvironmentFault(f"no space left on the disk ({reason})", "free some space and run again")
     if isinstance(error, OSError) and error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
@@ -64,6 +65,14 @@ def as_known(error: Exception) -> WsssGeoError:
     if isinstance(error, ImportError):
         return EnvironmentFault(f"a package is missing or broken ({reason})", "run `wsss-geo doctor`")
     return WsssGeoError(f"unexpected {type(error).__name__}: {reason}", "run again with --debug and report it")
+
+
+def _wants_memory(error: Exception) -> bool:
+    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
+        return True
+    return isinstance(error, RuntimeError) and any(
+        words in str(error) for words in ("can't allocate memory", "CUDA error: out of memory")
+    )
 
 
 def _cancel_on_signals(report: Progress) -> None:

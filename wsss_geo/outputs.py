@@ -22,10 +22,10 @@ def check_output(path: Path | str) -> Path:
         raise InputError(folder, "is not a folder", "choose another output")
     if path.is_dir():
         raise InputError(path, "is a folder", "give the name of a file")
-    probe = folder / f".{path.name}.{os.getpid()}.part"
+    probe = folder / f".{path.name}.part"  # always the same, so that one left by a kill goes with the next check
     try:
         probe.touch()
-        probe.unlink()
+        probe.unlink(missing_ok=True)  # somebody else may be checking just now
     except OSError as error:
         raise InputError(folder, f"output folder cannot be written ({error.strerror})", "choose another") from None
     return path

@@ -54,14 +54,19 @@ def write_record(
     inputs: list[str],
     seconds: Mapping[str, float],
     model: str | None = None,
+    sha256: str | None = None,
 ) -> None:
-    """Write the record of a finished run to ``path``; ``seconds`` are the timings by stage."""
+    """Write the record of a finished run to ``path``; ``seconds`` are the timings by stage.
+
+    ``sha256`` is the hash of the ``model`` that was used, whose file may be another by now; that of the file unless
+    given.
+    """
     record = {
         "job": job.to_json(),
         "command": job.command_line(),
         "finished": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
         "versions": versions(),
-        "model": {"path": model, "sha256": file_hash(model)} if model else None,
+        "model": {"path": model, "sha256": sha256 or file_hash(model)} if model else None,
         "inputs": [fingerprint(i) for i in inputs],
         "seconds": {k: round(v, 3) for k, v in seconds.items()},
         "result": result.to_json(),

@@ -213,9 +213,10 @@ def test_mosaic_notices_when_a_part_changes(tmp_path):
     info = describe(str(vrt))
     written = vrt.stat().st_mtime_ns
     assert write_mosaic(tmp_path / "m.vrt", paths).stat().st_mtime_ns == written  # so that a run can go on
-    assert info.unchanged
+    info.check_unchanged()
     write(tmp_path / "1.tif", np.ones((3, 9, 9), np.uint8), GRID * Affine.translation(9, 0))
-    assert not info.unchanged
+    with pytest.raises(InputError, match="changed"):
+        info.check_unchanged()
 
 
 @pytest.mark.parametrize(

@@ -12,15 +12,15 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = ROOT / "wsss_geo"
 FLOORS = (
-    ("jobs", "job_fields", "classes", "errors", "progress", "outputs", "record"),
+    ("jobs", "job_fields", "classes", "errors", "progress", "outputs", "record", "lock"),
     ("raster", "vector"),
     ("tileset", "nn"),
     ("methods", "fitting"),
-    ("tiling", "training", "inference", "evaluation", "pretraining", "fewshot"),
+    ("tiling", "training", "inference", "evaluation", "pretraining", "fewshot", "reporting"),
     ("__init__", "api", "cli", "console", "worker", "info", "model_item", "doctor", "demo", "overview"),
 )
 FLOOR = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
-NEIGHBOURS = {("evaluation", "inference"), ("fewshot", "inference")}
+NEIGHBOURS = {("evaluation", "inference"), ("fewshot", "inference"), ("reporting", "inference")}
 HEAVY = {"torch", "rasterio", "pandas", "numpy", "lightning", "geopandas", "timm", "matplotlib", "scipy", "shapely"}
 FILES = sorted(PACKAGE.rglob("*.py"))
 

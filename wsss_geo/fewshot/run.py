@@ -21,16 +21,17 @@ from wsss_geo.inference.compute import Engine, open_task
 from wsss_geo.inference.one_raster import announce, here, predict_raster, work_folder
 from wsss_geo.inference.predictor import build_predictor
 from wsss_geo.inference.probe import probe
-from wsss_geo.inference.targets import check_inputs_survive, name_targets
+from wsss_geo.inference.targets import Targets, check_inputs_survive, name_targets
 from wsss_geo.inference.vectorize import mask_labels, trace
 from wsss_geo.jobs import FewShotJob, FewShotResult, PredictJob
+from wsss_geo.lock import alone
 from wsss_geo.nn.device import choose_device
 from wsss_geo.nn.fewshot_file import FewShotCard, LoadedFewShot, load_few_shot
 from wsss_geo.nn.fewshot_network import ConditionedNetwork
 from wsss_geo.nn.model_file import LoadedModel, ModelCard
 from wsss_geo.outputs import replacing
 from wsss_geo.progress import Progress
-from wsss_geo.raster.sources import list_sources
+from wsss_geo.raster.sources import Source, list_sources
 from wsss_geo.record import write_record
 from wsss_geo.vector.files import write_polygons
 from wsss_geo.vector.styles import raster_qml
@@ -45,7 +46,6 @@ def run(job: FewShotJob, report: Progress) -> FewShotResult:
     Memory is bounded, and a run that was killed goes on where it was if the same job is run again. Raises UsageError,
     InputError for examples and raster that do not fit, EnvironmentFault, ModelError.
     """
-    started = time.monotonic()
     search = search_job(job)
     sources = list_sources(search.rasters)
     if len(sources) != 1:
@@ -55,6 +55,12 @@ def run(job: FewShotJob, report: Progress) -> FewShotResult:
     for path in (target.mask, target.confidence, job.polygons and Path(job.polygons)):
         if path and path.absolute() in {Path(p).absolute() for p in (job.support, job.support_raster)}:
             raise UsageError(f"{path}: is an input of this run", "choose another output")
+    with alone(*target.files, *([job.polygons] if job.polygons else []), report=report):
+        return _search(job, search, sources[0], target, report)
+
+
+def _search(job: FewShotJob, search: PredictJob, source: Source, target: Targets, report: Progress) -> FewShotResult:
+    started = time.monotonic()
     device = choose_device(job.device)
     loaded = load_few_shot(job.model, device)
     if job.window is not None and job.window < loaded.network.multiple:
@@ -64,7 +70,7 @@ def run(job: FewShotJob, report: Progress) -> FewShotResult:
     model = condition(loaded, support, scheme)
     predictor = build_predictor(model, device, search)
     engine = Engine(search, model, predictor, str(device), probe(model, predictor, search))
-    task = open_task(sources[0].path, engine, report)
+    task = open_task(source.path, engine, report)
     count = None
     with (
         rasterio.Env(GDAL_CACHEMAX=task.limits.cache),
@@ -79,7 +85,7 @@ def run(job: FewShotJob, report: Progress) -> FewShotResult:
         searched = time.monotonic() - started
         if job.polygons is not None:
             labels = mask_labels(
-                str(target.mask), report, str(wanted.confidence), scheme, source=sources[0].title,
+                str(target.mask), report, str(wanted.confidence), scheme, source=source.title,
                 model=Path(job.model).stem,
             )  # fmt: skip
             kept = _Kept(trace(labels, report, job.min_area, job.simplify))
@@ -103,9 +109,8 @@ def run(job: FewShotJob, report: Progress) -> FewShotResult:
         confidence=None if target.confidence is None else str(target.confidence),
     )
     inputs = [job.support, job.support_raster, job.query, *([job.aoi] if job.aoi and Path(job.aoi).exists() else [])]
-    write_record(
-        f"{target.mask}.json", job, result, inputs, {"search": searched, "polygons": seconds - searched}, job.model
-    )
+    stages = {"search": searched, "polygons": seconds - searched}
+    write_record(f"{target.mask}.json", job, result, inputs, stages, job.model, loaded.sha256)
     return result
 
 

@@ -7,22 +7,21 @@ import time
 from pathlib import Path
 
 import torch
-from torch.utils.data import DataLoader
 
 from wsss_geo.errors import InputError, ModelError, UsageError
 from wsss_geo.fewshot.episodes import EpisodeDataset, EpisodeSampler, Pool, chosen_classes, class_pixels, make_pool
 from wsss_geo.fewshot.lightning_module import TERMS, EpisodeTraining, FewShotSettings
 from wsss_geo.fitting.callbacks import KeepLatest, MetricsFile, Reporter, last_losses
 from wsss_geo.fitting.checkpoint import RESUME
-from wsss_geo.fitting.folder import claim, finished
+from wsss_geo.fitting.folder import claimed, finished
 from wsss_geo.fitting.group import Group
+from wsss_geo.fitting.loader import step_loader
 from wsss_geo.fitting.trainer import LOG_EVERY, building, check_interval, fit, go_on, make_trainer
 from wsss_geo.jobs import FewShotTrainJob, FewShotTrainResult
 from wsss_geo.methods import settings_from
 from wsss_geo.nn.fewshot_file import FewShotCard, save_few_shot
 from wsss_geo.nn.fewshot_network import FewShotNetwork
 from wsss_geo.nn.weights_file import read_backbone
-from wsss_geo.outputs import check_output_folder
 from wsss_geo.progress import Progress
 from wsss_geo.record import versions, write_record
 from wsss_geo.tileset.dataset import TileDataset
@@ -54,25 +53,25 @@ def run(job: FewShotTrainJob, report: Progress) -> FewShotTrainResult:
     if not len(tiles):
         raise InputError(tileset.root, "has no tile in its train split", "tile again with other splits")
     pool = _pool(tiles, settings, seen, held, job.shots, report)
-    claim(check_output_folder(folder), job, card.data_hash, settings, hidden=("tiles",))
-    started = time.monotonic()
-    episodes = EpisodeDataset(tiles, pool, job.seed, settings.absent, turned=True)
-    _fit(job, EpisodeTraining(network, settings, job.steps), episodes, card, folder, report)
-    seconds = time.monotonic() - started
-    result = FewShotTrainResult(
-        run=str(folder),
-        model=str(folder / MODEL),
-        steps=job.steps,
-        episodes=card.episodes,
-        seen=tuple(tileset.scheme.names[p] for p in pool.holders),
-        held=held,
-        tiles=pool.tiles,
-        losses=last_losses(folder),
-        seconds=round(seconds, 1),
-    )
-    write_record(folder / RECORD, job, result, [job.tiles], {"train": seconds}, str(folder / MODEL))
-    (folder / RESUME).unlink(missing_ok=True)
-    return result
+    with claimed(folder, job, card.data_hash, settings, ("tiles",), report):
+        started = time.monotonic()
+        episodes = EpisodeDataset(tiles, pool, job.seed, settings.absent, turned=True)
+        _fit(job, EpisodeTraining(network, settings, job.steps), episodes, card, folder, report)
+        seconds = time.monotonic() - started
+        result = FewShotTrainResult(
+            run=str(folder),
+            model=str(folder / MODEL),
+            steps=job.steps,
+            episodes=card.episodes,
+            seen=tuple(tileset.scheme.names[p] for p in pool.holders),
+            held=held,
+            tiles=pool.tiles,
+            losses=last_losses(folder),
+            seconds=round(seconds, 1),
+        )
+        write_record(folder / RECORD, job, result, [job.tiles], {"train": seconds}, str(folder / MODEL))
+        (folder / RESUME).unlink(missing_ok=True)
+        return result
 
 
 def make_settings(job: FewShotTrainJob) -> FewShotSettings:
@@ -169,5 +168,4 @@ def _fit(
         KeepLatest(folder, every, lambda: save_few_shot(folder / MODEL, module.network, card)),
     ]
     trainer = make_trainer(job, folder, every, module.settings.clip, callbacks, Group())
-    loader = DataLoader(episodes, batch_sampler=sampler, num_workers=job.workers, persistent_workers=job.workers > 0)
-    fit(trainer, module, loader, None, resume)
+    fit(trainer, module, step_loader(episodes, sampler, job), None, resume)

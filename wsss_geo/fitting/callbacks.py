@@ -48,11 +48,12 @@ class MetricsFile(lightning.Callback):
         self.count = 0
 
     def cut(self, step: int) -> None:
-        """Drop rows beyond ``step``, which a killed run may have left."""
+        """Drop rows beyond ``step`` and torn ones, which an interrupted run may have left."""
         if not self.path.exists():
             return
         with open(self.path, newline="", encoding="utf-8") as file:
-            rows = [r for r in csv.DictReader(file) if r["step"].isdigit() and int(r["step"]) <= step]
+            whole = [r for r in csv.DictReader(file) if None not in (*r, *r.values())]
+        rows = [r for r in whole if r["step"].isdigit() and int(r["step"]) <= step]
         with replacing(self.path) as part, open(part, "w", newline="", encoding="utf-8") as file:
             writer = csv.DictWriter(file, self.columns)
             writer.writeheader()

@@ -15,7 +15,7 @@ from lightning.pytorch.loggers import TensorBoardLogger
 
 from wsss_geo.errors import EnvironmentFault, UsageError, WsssGeoError
 from wsss_geo.fitting.callbacks import MetricsFile
-from wsss_geo.fitting.checkpoint import RESUME, resumed_step
+from wsss_geo.fitting.checkpoint import RESUME, WholeCheckpoints, resumed_step
 from wsss_geo.fitting.group import Group
 from wsss_geo.jobs import FewShotTrainJob, PretrainJob, TrainJob
 from wsss_geo.progress import Progress
@@ -47,8 +47,9 @@ def make_trainer(
     if group.world > 1:
         # Before a schedule lets a part of the network join, it has no gradients.
         more = {"strategy": "ddp_find_unused_parameters_true", **more}
+    plugins: list[Any] = [WholeCheckpoints()]
     if group.starter not in ("torchrun", "slurm"):
-        more = {"plugins": [LightningEnvironment()], **more}  # even within a SLURM job of one task
+        plugins.append(LightningEnvironment())  # even within a SLURM job of one task
     try:
         return lightning.Trainer(
             accelerator=accelerator,
@@ -58,6 +59,7 @@ def make_trainer(
             precision="bf16-mixed" if bf16 else "32-true",
             gradient_clip_val=clip or None,
             callbacks=callbacks,
+            plugins=plugins,
             logger=TensorBoardLogger(folder, name="", version="tensorboard"),
             log_every_n_steps=min(LOG_EVERY, every),
             num_sanity_val_steps=0,
@@ -90,19 +92,23 @@ def go_on(folder: Path, sampler: Any, metrics: MetricsFile, leads: bool, report:
     Only the process that ``leads`` touches the metrics and speaks. Raises InputError for a damaged checkpoint.
     """
     path = folder / RESUME
-    if not path.is_file():
-        return None
-    sampler.start = resumed_step(path)
+    begun = path.is_file()
+    sampler.start = resumed_step(path) if begun else 0
     if leads:
         metrics.cut(sampler.start)
-        report.info(f"{folder}: going on after step {sampler.start}")
-    return path
+        if begun:
+            report.info(f"{folder}: going on after step {sampler.start}")
+    return path if begun else None
 
 
 def fit(
     trainer: lightning.Trainer, module: Any, loader: Any, val_loader: Any, resume: Path | None, what: str = "training"
 ) -> None:
-    """Run ``trainer`` from ``resume`` on. Raises WsssGeoError, which names ``what`` diverged, for a loss not finite."""
+    """Run ``trainer`` from ``resume`` on.
+
+    Raises WsssGeoError, which names ``what`` diverged, for a loss that is not finite, EnvironmentFault where a process
+    that reads tiles is lost.
+    """
     try:
         with warnings.catch_warnings():
             # The sampler starts where the checkpoint ends, which Lightning cannot know.
@@ -110,6 +116,13 @@ def fit(
             trainer.fit(module, loader, val_loader, ckpt_path=resume, weights_only=True)
     except ArithmeticError as error:
         raise WsssGeoError(f"{what} diverged ({error})", "lower --learning-rate") from None
+    except RuntimeError as error:
+        if "DataLoader worker" not in str(error):
+            raise
+        raise EnvironmentFault(
+            f"a process that reads for the {what} was lost, perhaps for want of memory",
+            "run again, it goes on from the last checkpoint; use fewer --workers if this comes again",
+        ) from error
 
 
 @contextlib.contextmanager

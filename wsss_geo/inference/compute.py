@@ -158,9 +158,7 @@ def needed_for(task: RasterTask, cost: Cost) -> Estimate:
 
 def check_unchanged(task: RasterTask) -> None:
     """Raise InputError if the raster is no longer the one that was opened."""
-    info = task.scene.info
-    if not info.unchanged:
-        raise InputError(info.path, "was changed while it was read", "run again when it is at rest")
+    task.scene.info.check_unchanged()
 
 
 def compute_bands(

@@ -9,6 +9,7 @@ line is ignored. What is finished is what any of the manifests says.
 from __future__ import annotations
 
 import contextlib
+import glob
 import json
 import os
 import shutil
@@ -46,6 +47,8 @@ class WorkFolder:
 
         Raises EnvironmentFault when the folder cannot be written.
         """
+        for left in folder.parent.glob(f"{glob.escape(folder.name)}.*.part"):  # by a run that was killed in ``remove``
+            shutil.rmtree(left, ignore_errors=True)
         work = cls(folder, key)
         work.restarted = work._strange()
         if work.restarted:

@@ -25,6 +25,7 @@ from wsss_geo.inference.shards import joined_work, noted_device, refusing, run_s
 from wsss_geo.inference.targets import Targets, check_inputs_survive, name_targets
 from wsss_geo.inference.vectorize import Tally, mask_labels, trace
 from wsss_geo.jobs import PredictJob, PredictResult, ShardResult
+from wsss_geo.lock import alone
 from wsss_geo.nn.device import choose_device
 from wsss_geo.nn.model_file import load_model
 from wsss_geo.outputs import replacing
@@ -57,7 +58,7 @@ def run(job: PredictJob, report: Progress) -> PredictResult | ShardResult:
     (``scheduler``), or tasks of a batch queue (``shard``, which gives a ShardResult, and ``finish``).
     Raises UsageError, InputError, EnvironmentFault, ModelError.
     """
-    with gathered(job) as rasters:
+    with gathered(job, report) as rasters:
         return _run(job, rasters, report)
 
 
@@ -65,7 +66,8 @@ def _run(job: PredictJob, rasters: Sequence[Source], report: Progress) -> Predic
     started = time.monotonic()
     targets = name_targets(job, rasters)
     check_inputs_survive(job, rasters, targets)
-    with _team(job, report) as team:
+    polygons = [job.polygons] if job.polygons and not job.shard else []
+    with alone(*polygons, report=report), _team(job, report) as team:
         if team is not None:
             device, named = choose_device("cpu"), team.device(job.device)
         elif job.finish:
@@ -85,7 +87,8 @@ def _run(job: PredictJob, rasters: Sequence[Source], report: Progress) -> Predic
         for number, (raster, target) in enumerate(zip(rasters, targets, strict=True)):
             if len(rasters) > 1:
                 report.info(f"raster {number + 1} of {len(rasters)}: {raster.path}")
-            done.append(_predict_one(raster, target, engine, team, loaded, report, len(rasters) == 1))
+            with alone(*target.files, report=report):
+                done.append(_predict_one(raster, target, engine, team, loaded, report, len(rasters) == 1))
     if len(done) == 1:
         return done[0].result
     if job.polygons is not None:
@@ -93,7 +96,8 @@ def _run(job: PredictJob, rasters: Sequence[Source], report: Progress) -> Predic
         write_polygons(frame, job.polygons, engine.shown, report.warn)
     seconds = time.monotonic() - started
     result = _together(job, [f.result for f in done], seconds)
-    write_record(f"{job.out.rstrip('/')}.json", job, result, [r.path for r in rasters], {"all": seconds}, job.model)
+    record, inputs = f"{job.out.rstrip('/')}.json", [r.path for r in rasters]
+    write_record(record, job, result, inputs, {"all": seconds}, job.model, model.sha256)
     return result
 
 
@@ -166,7 +170,7 @@ def _predict_one(
     )
     parts = [str(part["path"]) for part in task.scene.info.fingerprint.get("parts", [])]
     inputs = [raster.path, *parts, *([job.aoi] if job.aoi and Path(job.aoi).exists() else [])]
-    write_record(f"{target.mask}.json", own, result, inputs, seconds, job.model)
+    write_record(f"{target.mask}.json", own, result, inputs, seconds, job.model, model.sha256)
     if job.stac:
         write_item(task, own, result)
     return _Finished(result, frame)

@@ -20,6 +20,7 @@ from wsss_geo.inference.stream import Passed
 from wsss_geo.inference.targets import Targets
 from wsss_geo.job_fields import parse_shard
 from wsss_geo.jobs import ShardResult
+from wsss_geo.lock import alone
 from wsss_geo.progress import Progress
 from wsss_geo.raster.sources import Source
 
@@ -31,8 +32,15 @@ def run_shard(
 
     Raises InputError if the work of other shards was begun with other options, EnvironmentFault, ModelError.
     """
-    started = time.monotonic()
     part = Shard(*parse_shard(shard))
+    with alone(*(t.mask.with_name(f"{t.mask.name}.{part.writer}") for t in targets[:1]), report=report):
+        return _run_part(engine, part, rasters, targets, report)
+
+
+def _run_part(
+    engine: Engine, part: Shard, rasters: Sequence[Source], targets: Sequence[Targets], report: Progress
+) -> ShardResult:
+    started = time.monotonic()
     before = own = finished = total = 0
     for raster, target in zip(rasters, targets, strict=True):
         task = open_task(raster.path, engine, report)

@@ -24,6 +24,11 @@ class Targets:
     cam: Path | None
 
     @property
+    def files(self) -> list[Path]:
+        """Those that are wanted."""
+        return [path for path in (self.mask, self.confidence, self.cam) if path is not None]
+
+    @property
     def work(self) -> Path:
         """The work folder."""
         return self.mask.with_name(self.mask.name + ".work")

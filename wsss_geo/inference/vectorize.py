@@ -19,6 +19,7 @@ from wsss_geo.inference.cam_labels import cam_labels
 from wsss_geo.inference.labels import Labels
 from wsss_geo.inference.mask_classes import classes_of_values, read_mask_classes
 from wsss_geo.jobs import VectorizeJob, VectorizeResult
+from wsss_geo.lock import alone
 from wsss_geo.outputs import check_output
 from wsss_geo.progress import Progress
 from wsss_geo.raster.files import open_raster, reading
@@ -53,11 +54,12 @@ def run(job: VectorizeJob, report: Progress) -> VectorizeResult:
             return classes_of_values(job.mask, tally.values)
         return labels.classes
 
-    write_polygons(frames, out, classes, report.warn)
-    report.info(f"{tally.count} polygons in {out}")
-    result = VectorizeResult(polygons=str(out), count=tally.count, area_m2=tally.areas)
-    inputs = [p for p in (job.mask, job.confidence, job.classes) if p]
-    write_record(f"{out}.json", job, result, inputs, {"all": time.monotonic() - started})
+    with alone(out, report=report):
+        write_polygons(frames, out, classes, report.warn)
+        report.info(f"{tally.count} polygons in {out}")
+        result = VectorizeResult(polygons=str(out), count=tally.count, area_m2=tally.areas)
+        inputs = [p for p in (job.mask, job.confidence, job.classes) if p]
+        write_record(f"{out}.json", job, result, inputs, {"all": time.monotonic() - started})
     return result
 
 

@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from pathlib import Path
 
 import torch
-from torch.utils.data import DataLoader
 
 from wsss_geo.errors import UsageError
 from wsss_geo.fitting.callbacks import KeepLatest, MetricsFile, Reporter, last_losses
 from wsss_geo.fitting.checkpoint import RESUME
-from wsss_geo.fitting.folder import claim, finished
+from wsss_geo.fitting.folder import claimed, finished
 from wsss_geo.fitting.group import Group, companions, find_group
-from wsss_geo.fitting.trainer import LOG_EVERY, building, check_interval, fit, go_on, make_trainer, uses_cuda
+from wsss_geo.fitting.loader import step_loader
+from wsss_geo.fitting.trainer import LOG_EVERY, building, check_interval, fit, go_on, make_trainer
 from wsss_geo.jobs import PretrainJob, PretrainResult
 from wsss_geo.methods import settings_from
 from wsss_geo.nn.backbones import Backbone, build_backbone
 from wsss_geo.nn.weights_file import BackboneCard, save_backbone, start_from
-from wsss_geo.outputs import check_output_folder
 from wsss_geo.pretraining.batches import COLOURS, WindowDataset, WindowSampler
 from wsss_geo.pretraining.ground import Ground, Survey, gather, survey
 from wsss_geo.pretraining.lightning_module import Pretraining
@@ -47,24 +47,25 @@ def run(job: PretrainJob, report: Progress) -> PretrainResult:
     group = find_group(job.devices)
     card = _card(job, settings, ground, found, names, group)
     module = make_module(job, settings, card, group)
-    if group.leads:  # not before all is checked: a refused job leaves no folder behind
-        claim(check_output_folder(folder), job, card.data_hash, settings, hidden=("sources",))
-    started = time.monotonic()
-    with companions(job, group):
-        _fit(job, group, ground, found, module, card, folder, report)
-    seconds = time.monotonic() - started
-    result = PretrainResult(
-        run=str(folder),
-        weights=str(folder / WEIGHTS),
-        steps=job.steps,
-        windows=job.steps * job.batch_size * group.world,
-        losses=last_losses(folder),
-        seconds=round(seconds, 1),
-    )
-    if group.leads:
-        write_record(folder / RECORD, job, result, list(job.sources), {"train": seconds}, str(folder / WEIGHTS))
-        (folder / RESUME).unlink(missing_ok=True)
-    return result
+    with contextlib.ExitStack() as stack:
+        if group.leads:  # not before all is checked: a refused job leaves no folder behind
+            stack.enter_context(claimed(folder, job, card.data_hash, settings, ("sources",), report))
+        started = time.monotonic()
+        with companions(job, group):
+            _fit(job, group, ground, found, module, card, folder, report)
+        seconds = time.monotonic() - started
+        result = PretrainResult(
+            run=str(folder),
+            weights=str(folder / WEIGHTS),
+            steps=job.steps,
+            windows=job.steps * job.batch_size * group.world,
+            losses=last_losses(folder),
+            seconds=round(seconds, 1),
+        )
+        if group.leads:
+            write_record(folder / RECORD, job, result, list(job.sources), {"train": seconds}, str(folder / WEIGHTS))
+            (folder / RESUME).unlink(missing_ok=True)
+        return result
 
 
 def make_settings(job: PretrainJob) -> MEVTSettings:
@@ -154,11 +155,4 @@ def _fit(
     trainer = make_trainer(job, folder, every, module.method.settings.clip, callbacks, group)
     sampler.rank, sampler.world = group.rank, group.world
     windows = WindowDataset(ground, found, job.seed, job.steps * job.batch_size * group.world)
-    loader = DataLoader(
-        windows,
-        batch_sampler=sampler,
-        num_workers=job.workers,
-        persistent_workers=job.workers > 0,
-        pin_memory=uses_cuda(job),
-    )
-    fit(trainer, module, loader, None, resume, "pre-training")
+    fit(trainer, module, step_loader(windows, sampler, job), None, resume, "pre-training")

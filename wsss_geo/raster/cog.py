@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 import html
 import json
 import os
-import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -21,9 +19,9 @@ from affine import Affine
 from numpy.typing import NDArray
 
 from wsss_geo.classes import IGNORE, ClassScheme
-from wsss_geo.errors import EnvironmentFault, InputError, UsageError
+from wsss_geo.errors import InputError, UsageError
 from wsss_geo.outputs import check_output, replacing
-from wsss_geo.raster.files import GDAL_ERRORS, open_raster, reason
+from wsss_geo.raster.files import GDAL_ERRORS, open_raster, writing
 from wsss_geo.raster.grid import Window
 from wsss_geo.raster.info import GeoGrid
 from wsss_geo.record import versions
@@ -32,7 +30,6 @@ from wsss_geo.record import versions
 BLOCK = 512
 
 _CLASSES_TAG = "WSSS_GEO_CLASSES"
-_LITTLE_SPACE = 64 << 20
 
 
 class RasterWriter:
@@ -78,7 +75,7 @@ class RasterWriter:
         if grid.transform != Affine.identity():  # as the input has none; written, QGIS would draw it mirrored
             profile["transform"] = grid.transform
         try:
-            with _writing(self.path):
+            with writing(self.path):
                 self._dataset = rasterio.open(self._rows, "w", **profile)
                 self._describe(scale, tags or {})
         except BaseException:
@@ -117,7 +114,7 @@ class RasterWriter:
 
     def _flush(self, height: int) -> None:
         place = rasterio.windows.Window(0, self._next - height, self.grid.width, height)
-        with _writing(self.path):
+        with writing(self.path):
             self._dataset.write(self._buffer[:, :height], window=place)
 
     def __enter__(self) -> RasterWriter:
@@ -131,7 +128,7 @@ class RasterWriter:
                 with contextlib.suppress(*GDAL_ERRORS):
                     self._dataset.close()
                 return
-            with _writing(self.path):
+            with writing(self.path):
                 self._dataset.close()
             if self._next != self.grid.height:
                 raise UsageError(f"{self.path}: only {self._next} of {self.grid.height} rows were written")
@@ -141,7 +138,7 @@ class RasterWriter:
 
     def _finish(self) -> None:
         sidecar = self.path.with_name(f"{self.path.name}.aux.xml")
-        with _writing(self.path), replacing(self.path) as part:
+        with writing(self.path), replacing(self.path) as part:
             try:
                 _to_cog(self._rows, part, self._overviews)
             finally:
@@ -149,7 +146,7 @@ class RasterWriter:
                     scratch.unlink(missing_ok=True)
             sidecar.unlink(missing_ok=True)  # it may hold statistics and names of an older file
         if self._classes is not None:
-            with _writing(sidecar), replacing(sidecar) as part:
+            with writing(sidecar), replacing(sidecar) as part:
                 part.write_text(_category_names(self._classes), encoding="utf-8")
 
 
@@ -205,16 +202,3 @@ def _category_names(classes: ClassScheme) -> str:
         '<PAMDataset>\n  <PAMRasterBand band="1">\n    <CategoryNames>\n'
         f"{listed}    </CategoryNames>\n  </PAMRasterBand>\n</PAMDataset>\n"
     )
-
-
-@contextlib.contextmanager
-def _writing(path: Path) -> Iterator[None]:
-    """Turn a failed write into an EnvironmentFault that tells a full disk from a failing one."""
-    try:
-        yield
-    except (*GDAL_ERRORS, OSError) as error:
-        full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
-        if full or shutil.disk_usage(path.parent).free < _LITTLE_SPACE:
-            raise EnvironmentFault(f"{path}: no space left on the disk", "free some space and run again") from error
-        hint = "check the disk and the permissions of the folder"
-        raise EnvironmentFault(f"{path}: cannot be written ({reason(error)})", hint) from error

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import re
+import shutil
 import warnings
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import rasterio
@@ -14,7 +17,7 @@ from rasterio._err import CPLE_BaseError
 from rasterio.enums import Interleaving
 from rasterio.errors import NotGeoreferencedWarning, RasterioError
 
-from wsss_geo.errors import InputError
+from wsss_geo.errors import EnvironmentFault, InputError
 
 #: Everything rasterio raises when GDAL fails.
 GDAL_ERRORS = (RasterioError, CPLE_BaseError)
@@ -41,6 +44,9 @@ for _option, _value in (
 _REMOTE = {
     "http": "/vsicurl/http://", "https": "/vsicurl/https://", "s3": "/vsis3/", "gs": "/vsigs/", "az": "/vsiaz/",
 }  # fmt: skip
+
+#: A disk with less room than this is taken to be full when GDAL, which does not say why, fails to write.
+_LITTLE_SPACE = 64 << 20
 
 #: A raster may be a small file and its pieces huge: those are refused before they fill the memory.
 _LARGEST_BLOCK = 1 << 30
@@ -129,3 +135,16 @@ def reading(path: str) -> Iterator[None]:
     except GDAL_ERRORS as error:
         hint = "the file is damaged or incomplete, copy it again" if is_local(path) else "check the connection"
         raise InputError(path, f"pixels cannot be read ({reason(error)})", hint) from error
+
+
+@contextlib.contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Turn a failed write into an EnvironmentFault that tells a full disk from a failing one."""
+    try:
+        yield
+    except (*GDAL_ERRORS, OSError) as error:
+        full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
+        if full or shutil.disk_usage(path.parent).free < _LITTLE_SPACE:
+            raise EnvironmentFault(f"{path}: no space left on the disk", "free some space and run again") from error
+        hint = "check the disk and the permissions of the folder"
+        raise EnvironmentFault(f"{path}: cannot be written ({reason(error)})", hint) from error

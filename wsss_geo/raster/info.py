@@ -79,12 +79,13 @@ class RasterInfo:
         """The grid of the pixels."""
         return GeoGrid(self.height, self.width, self.transform, self.crs)
 
-    @property
-    def unchanged(self) -> bool:
-        """Whether the files are still those that were described, by size and time."""
+    def check_unchanged(self) -> None:
+        """Raise InputError if the files are no longer those that were described, by size and time."""
         noted = dict(self.fingerprint)
         parts = noted.pop("parts", [])
-        return noted == fingerprint(self.path) and all(part == fingerprint(part["path"]) for part in parts)
+        for part in (noted, *parts):
+            if part != fingerprint(part["path"]):
+                raise InputError(part["path"], "was changed while it was read", "run again when it is at rest")
 
     def __str__(self) -> str:
         """One line for people."""

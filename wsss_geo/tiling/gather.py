@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from wsss_geo.errors import InputError, UsageError
 from wsss_geo.jobs import TileJob
 from wsss_geo.progress import Progress
+from wsss_geo.raster.info import RasterInfo
 from wsss_geo.raster.reader import RasterReader
 from wsss_geo.tileset.catalog import Collection
 from wsss_geo.tileset.cells import Source, source_names, tile_windows
@@ -38,6 +39,8 @@ class Gathered:
     eight_bit: bool
     channels: int | None = None
     """Channels that every raster gives, grey ones in so many alike; None: as many as it has."""
+    infos: tuple[RasterInfo, ...] = ()
+    """What the files were when they were first looked at."""
 
 
 @dataclass(frozen=True)
@@ -79,7 +82,7 @@ def gather(job: TileJob, report: Progress, collection: Collection | None = None)
     names = [s.name for s in collection.scenes] if collection else source_names(paths)
     channels, known = (collection.channels, collection.gsd) if collection else (None, None)
     first = open_source(paths[0], job, channels)
-    sources = []
+    sources, infos = [], []
     smaller = total = 0
     for done, (path, name) in enumerate(zip(paths, names, strict=True)):
         if done % 50 == 0:
@@ -105,6 +108,7 @@ def gather(job: TileJob, report: Progress, collection: Collection | None = None)
         if collection and collection.scenes[done].tags is not None and len(windows) > 1:
             side = max(reader.height, reader.width)
             raise UsageError(f"tile.size: {job.size} px would cut {path}, whose tags speak of it whole", f"use {side}")
+        infos.append(reader.info)
         smaller += min(reader.height, reader.width) < job.size
         sources.append(
             Source(path, name, reader.height, reader.width, reader.transform, reader.crs, reader.gsd or known, windows)
@@ -117,7 +121,13 @@ def gather(job: TileJob, report: Progress, collection: Collection | None = None)
         bands = tuple(range(1, channels + 1))
     if collection and collection.band_names:
         band_names = tuple(collection.band_names[b - 1] for b in bands)
-    return Gathered(tuple(sources), bands, band_names, first.dtype == np.uint8, channels)
+    return Gathered(tuple(sources), bands, band_names, first.dtype == np.uint8, channels, tuple(infos))
+
+
+def check_unchanged(gathered: Gathered) -> None:
+    """Raise InputError if a raster is no longer the one that was gathered."""
+    for info in gathered.infos:
+        info.check_unchanged()
 
 
 def _checked_tiles(reader: RasterReader, size: int, stride: int) -> int:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from wsss_geo.classes import IGNORE
 from wsss_geo.progress import Progress
+from wsss_geo.raster.files import writing
 from wsss_geo.raster.grid import Window
 from wsss_geo.tileset.index import TileSet
 from wsss_geo.tiling.gather import safe_name
@@ -56,6 +57,7 @@ def _write_chip(path: Path, pixels: NDArray[Any], valid: NDArray[np.bool_] | Non
     count, height, width = pixels.shape
     photometric = "RGB" if count == 3 and pixels.dtype == np.uint8 else "MINISBLACK"  # else GDAL takes band 4 for alpha
     with (
+        writing(path),
         rasterio.Env(GDAL_TIFF_INTERNAL_MASK=True),
         rasterio.open(
             path,

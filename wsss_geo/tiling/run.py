@@ -15,6 +15,7 @@ import numpy as np
 from wsss_geo.classes import ClassScheme, read_classes
 from wsss_geo.errors import InputError, UsageError
 from wsss_geo.jobs import SPLITS, TileJob, TileResult
+from wsss_geo.lock import alone
 from wsss_geo.outputs import check_output, replacing
 from wsss_geo.progress import Progress
 from wsss_geo.record import write_record
@@ -26,7 +27,7 @@ from wsss_geo.tileset.statistics import measure
 from wsss_geo.tileset.tag_table import TagTable
 from wsss_geo.tileset.tags import derive_classes, read_tags, settle
 from wsss_geo.tiling.assemble import assemble
-from wsss_geo.tiling.gather import Gathered, gather, scan
+from wsss_geo.tiling.gather import Gathered, check_unchanged, gather, scan
 from wsss_geo.tiling.materialize import write_chips
 from wsss_geo.tiling.preview import write_preview
 
@@ -37,6 +38,8 @@ MASKS = "masks"
 def run(job: TileJob, report: Progress | None = None) -> TileResult:
     """Make the tile set ``job.out``. Raises InputError, UsageError or EnvironmentFault; leaves no half tile set.
 
+    A tile set of that name is replaced when the new one is whole.
+
     Tiles lie on a grid of step ``stride``, the last row and column shifted inward; a raster smaller than a tile
     gives one of its own extent. Tiles that are more than half nodata are dropped. Scenes (a raster, or a block of one
     where there are few) go whole into one split, and training tiles that share pixels with a held-out tile are dropped.
@@ -45,6 +48,12 @@ def run(job: TileJob, report: Progress | None = None) -> TileResult:
     """
     report = report or Progress()
     out = _checked_out(Path(job.out))
+    with alone(out, report=report):
+        _recover(out)
+        return _run(job, out, report)
+
+
+def _run(job: TileJob, out: Path, report: Progress) -> TileResult:
     started = time.monotonic()
     folder = Path(job.rasters[0])
     collection = open_dataset(job.dataset, folder, job.protocol, job.variant, report) if job.dataset else None
@@ -86,7 +95,7 @@ def run(job: TileJob, report: Progress | None = None) -> TileResult:
         collection.coding if collection else None,
     )
     scanned_at = time.monotonic()
-    _write(tileset, report, collection.draw if collection else None)
+    _write(tileset, gathered, report, collection.draw if collection else None)
     result = _result(tileset)
     _tell(result, scheme, job, report)
     seconds = {
@@ -153,11 +162,26 @@ def _agree(
     return scheme, tags
 
 
-def _write(tileset: TileSet, report: Progress, draw: Draw | None = None) -> None:
-    """Build the folder beside its place and move it there when it is whole; ``draw`` makes the masks that lack."""
-    out = tileset.root
-    old = out.with_name(out.name + ".old.part")
+def _aside(out: Path) -> Path:
+    """Where an older tile set waits while the new one takes its place."""
+    return out.with_name(out.name + ".old.part")
+
+
+def _recover(out: Path) -> None:
+    """Put back the tile set that a killed run has moved aside, or drop it if the new one is in place."""
+    old = _aside(out)
+    if is_tileset(old) and not out.exists():
+        os.replace(old, out)
     shutil.rmtree(old, ignore_errors=True)
+
+
+def _write(tileset: TileSet, gathered: Gathered, report: Progress, draw: Draw | None = None) -> None:
+    """Build the folder beside its place and move it there when it is whole; ``draw`` makes the masks that lack.
+
+    Raises InputError if a raster has changed since it was ``gathered``.
+    """
+    out = tileset.root
+    old = _aside(out)
     try:
         with replacing(out) as part:
             shutil.rmtree(part, ignore_errors=True)
@@ -176,6 +200,7 @@ def _write(tileset: TileSet, report: Progress, draw: Draw | None = None) -> None
                 tiles["source"] = [relative_path(Path(p), part) for p in tiles["source"]]
                 tiles["mask"] = [relative_path(Path(p), part) if p else None for p in tiles["mask"]]
             _finish(tileset, tiles, part)
+            check_unchanged(gathered)
             if out.exists():
                 os.replace(out, old)
     finally:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import time
 from pathlib import Path
@@ -13,12 +14,12 @@ from torch.utils.data import DataLoader
 from wsss_geo.errors import UsageError
 from wsss_geo.fitting.callbacks import MetricsFile, Reporter
 from wsss_geo.fitting.checkpoint import RESUME
-from wsss_geo.fitting.folder import claim, finished
+from wsss_geo.fitting.folder import claimed, finished
 from wsss_geo.fitting.group import Group, companions, find_group
-from wsss_geo.fitting.trainer import LOG_EVERY, check_interval, fit, go_on, make_trainer, uses_cuda
+from wsss_geo.fitting.loader import step_loader
+from wsss_geo.fitting.trainer import LOG_EVERY, check_interval, fit, go_on, make_trainer
 from wsss_geo.jobs import TrainJob, TrainResult
 from wsss_geo.nn.model_file import ModelCard, read_card, save_model
-from wsss_geo.outputs import check_output_folder
 from wsss_geo.progress import Progress
 from wsss_geo.record import write_record
 from wsss_geo.tileset.dataset import TileDataset
@@ -63,21 +64,21 @@ def run(job: TrainJob, report: Progress) -> TrainResult:
     method = make_method(job, card, settings)
     module = TagTraining(method, size, job.seed)
     group = find_group(job.devices)
-    if group.leads:  # not before all is checked: a refused job leaves no folder behind
-        claim(check_output_folder(folder), job, card.data_hash, settings, hidden=("tiles",))
-    started = time.monotonic()
-    with companions(job, group):
-        _fit(job, group, tileset, rows, module, card, folder, report)
-    if group.leads:
-        split = "val" if len(_held(tileset)) else "train"
-        calibrate_file(folder / MODEL, folder / MODEL, tileset, split, job.batch_size, job.device, report)
-    seconds = time.monotonic() - started
-    result = _result(folder, job, seconds)
-    if not group.leads:
+    with contextlib.ExitStack() as stack:
+        if group.leads:  # not before all is checked: a refused job leaves no folder behind
+            stack.enter_context(claimed(folder, job, card.data_hash, settings, ("tiles",), report))
+        started = time.monotonic()
+        with companions(job, group):
+            _fit(job, group, tileset, rows, module, card, folder, report)
+        if group.leads:
+            split = "val" if len(_held(tileset)) else "train"
+            calibrate_file(folder / MODEL, folder / MODEL, tileset, split, job.batch_size, job.device, report)
+        seconds = time.monotonic() - started
+        result = _result(folder, job, seconds)
+        if group.leads:
+            write_record(folder / RECORD, job, result, [job.tiles], {"train": seconds}, str(folder / MODEL))
+            (folder / RESUME).unlink(missing_ok=True)
         return result
-    write_record(folder / RECORD, job, result, [job.tiles], {"train": seconds}, str(folder / MODEL))
-    (folder / RESUME).unlink(missing_ok=True)
-    return result
 
 
 def _fit(
@@ -121,13 +122,7 @@ def _fit(
         job, folder, every, settings.clip, callbacks, group, val_check_interval=every, check_val_every_n_epoch=None
     )
     sampler.rank, sampler.world = group.rank, group.world
-    loader = DataLoader(
-        train,
-        batch_sampler=sampler,
-        num_workers=job.workers,
-        persistent_workers=job.workers > 0,
-        pin_memory=uses_cuda(job),
-    )
+    loader = step_loader(train, sampler, job)
     val_loader = DataLoader(val, batch_size=job.batch_size) if len(val) else None
     fit(trainer, module, loader, val_loader, resume)
 
