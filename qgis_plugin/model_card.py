@@ -11,7 +11,7 @@ from typing import Any
 
 from ..wsss_geo.classes import ClassScheme
 from ..wsss_geo.errors import WsssGeoError
-from .translate import tr
+from .translate import fill, tr
 
 _KEY = "wsss_geo"
 _LARGEST_HEAD = 1 << 26
@@ -43,25 +43,39 @@ class ModelCard:
 
 def read_model_card(path: str) -> ModelCard:
     """Read the card of a ``.safetensors`` file. Raises ModelCardError."""
+    data = metadata_of(path, _KEY)
+    if data is None:
+        raise ModelCardError(tr("{} is no model of wsss-geo; choose one made by “Train model from tags”.").format(path))
+    try:
+        return _card(data)
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError, WsssGeoError):
+        raise damaged(path) from None
+
+
+def metadata_of(path: str, key: str) -> Any:
+    """Return what JSON a ``.safetensors`` file keeps under ``key``, None if it has none. Raises ModelCardError."""
     try:
         with open(path, "rb") as file:
             length = int.from_bytes(file.read(8), "little")
             if not 2 <= length <= min(_LARGEST_HEAD, os.path.getsize(path) - 8):
-                raise ValueError
-            head = json.loads(file.read(length).decode("utf-8"))
-        text = head["__metadata__"][_KEY]
+                return None
+            text = json.loads(file.read(length).decode("utf-8"))["__metadata__"][key]
     except OSError as error:
         raise ModelCardError(tr("{} cannot be read ({}).").format(path, error.strerror)) from None
     except (ValueError, KeyError, TypeError, RecursionError):
-        raise ModelCardError(
-            tr("{} is no model of wsss-geo; choose one made by “Train model from tags”.").format(path)
-        ) from None
+        return None
     try:
-        return _card(json.loads(text))
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError, WsssGeoError):
-        raise ModelCardError(
-            tr("The model card in {} is damaged; train or download the model again.").format(path)
-        ) from None
+        data = json.loads(text)
+    except (ValueError, TypeError, RecursionError):
+        raise damaged(path) from None
+    if data is None:
+        raise damaged(path)
+    return data
+
+
+def damaged(path: str) -> ModelCardError:
+    """Return the error of a card that cannot be understood."""
+    return ModelCardError(tr("The model card in {} is damaged; train or download the model again.").format(path))
 
 
 def _card(data: Mapping[str, Any]) -> ModelCard:
@@ -95,9 +109,9 @@ def card_html(card: ModelCard) -> str:
     classes = class_swatches(card)
     facts = [tr("{} bands: {}").format(len(card.bands), ", ".join(card.bands))]
     if card.gsd is not None:
-        facts.append(tr("{:.3g} m a pixel").format(card.gsd))
+        facts.append(fill(tr("{:.3g} m a pixel"), card.gsd))
     if card.tag_counts:
-        facts.append(tr("method {}, trained on {:,} tags").format(card.method, sum(card.tag_counts.values())))
+        facts.append(fill(tr("method {}, trained on {:,} tags"), card.method, sum(card.tag_counts.values())))
     if card.score is not None:
-        facts.append(tr("training score {:.2f}").format(card.score))
+        facts.append(fill(tr("training score {:.2f}"), card.score))
     return f"{classes}<br><small>{html.escape('; '.join(facts))}</small>"

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from .model_card import ModelCard, ModelCardError, class_swatches, read_model_card
 from .report import table
-from .translate import tr
+from .translate import fill, number, tr
 
 SUFFIX = ".safetensors"
 #: More files than this are not listed, and folders deeper than this are not entered.
@@ -41,11 +41,11 @@ def model_html(model: Model) -> str:
     if card is None:
         return f"{title}<p>{html.escape(model.problem)}</p>"
     unknown = tr("not given")
-    megabytes = f"{os.path.getsize(model.path) / 1e6:,.1f} MB" if os.path.isfile(model.path) else unknown
+    megabytes = fill(tr("{:,.1f} MB"), os.path.getsize(model.path) / 1e6) if os.path.isfile(model.path) else unknown
     rows = [
         (tr("Method"), card.method),
         (tr("Bands"), ", ".join(card.bands)),
-        (tr("Ground sample distance"), tr("{:.3g} m").format(card.gsd) if card.gsd is not None else unknown),
+        (tr("Ground sample distance"), fill(tr("{:.3g} m"), card.gsd) if card.gsd is not None else unknown),
         (tr("Tile size"), tr("{} pixels").format(card.tile_size)),
         (tr("Trained where"), _where(card.box) if len(card.box) == 4 else unknown),
         (tr("Licence"), card.licence or unknown),
@@ -53,7 +53,7 @@ def model_html(model: Model) -> str:
     ]
     parts = [title, f"<p>{class_swatches(card)}</p>", table(("", ""), rows)]
     if card.scores:
-        parts.append(table((tr("Score of the training"), ""), [(n, f"{v:.3f}") for n, v in card.scores.items()]))
+        parts.append(table((tr("Score of the training"), ""), [(n, number(v, ".3f")) for n, v in card.scores.items()]))
     if card.tag_counts:
         parts.append(table((tr("Class"), tr("Tagged scenes")), card.tag_counts.items()))
     return "".join(parts).replace("<table>", '<table cellpadding="3">').replace('class="n"', 'align="right"')
@@ -84,4 +84,4 @@ def _model(path: str, folder: Path) -> Model:
 
 
 def _where(box: tuple[float, ...]) -> str:
-    return tr("{:.4f} to {:.4f}° east, {:.4f} to {:.4f}° north").format(box[0], box[2], box[1], box[3])
+    return fill(tr("{:.4f} to {:.4f}° east, {:.4f} to {:.4f}° north"), box[0], box[2], box[1], box[3])

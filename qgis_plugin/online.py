@@ -22,7 +22,7 @@ from qgis.core import (
 )
 from qgis.PyQt.QtCore import Qt
 
-from .translate import tr
+from .translate import fill, tr
 
 #: The provider of QGIS for all three.
 _PROVIDER = "wms"
@@ -72,10 +72,15 @@ def online_part(
     columns, rows = (max(1, math.ceil(measure.measureLine(*line) / gsd)) for line in (across, along))
     if columns * rows > MOST_PIXELS:
         raise OnlineError(
-            tr(
-                "The extent is {:,} x {:,} pixels at the model's {:.3g} m, too many to ask a server for; "
-                "choose a smaller extent."
-            ).format(columns, rows, gsd)
+            fill(
+                tr(
+                    "The extent is {:,} x {:,} pixels at the model's {:.3g} m, too many to ask a server for; "
+                    "choose a smaller extent."
+                ),
+                columns,
+                rows,
+                gsd,
+            )
         )
     return OnlinePart(layer.name(), layer.dataProvider().clone(), layer.crs(), box, columns, rows)
 
@@ -91,7 +96,7 @@ def fetch(part: OnlinePart, path: str, context: QgsCoordinateTransformContext, f
     # Direct: this thread works, so it would not come to hear a message in its queue.
     feedback.canceled.connect(block.cancel, Qt.ConnectionType.DirectConnection)
     block.progressChanged.connect(feedback.setProgress, Qt.ConnectionType.DirectConnection)
-    feedback.setProgressText(tr("Fetching {:,} x {:,} pixels of “{}”").format(part.columns, part.rows, part.name))
+    feedback.setProgressText(fill(tr("Fetching {:,} x {:,} pixels of “{}”"), part.columns, part.rows, part.name))
     writer = QgsRasterFileWriter(path)
     writer.setOutputFormat("GTiff")
     writer.setCreateOptions(["COMPRESS=DEFLATE", "TILED=YES", "BIGTIFF=IF_SAFER"])
@@ -119,4 +124,4 @@ def _check_drawn(part: OnlinePart, path: str, errors: list[str], feedback: Any) 
             tr("The server of “{}” drew nothing here{}; check network, extent and zoom levels.").format(part.name, why)
         )
     if share < 1.0:
-        feedback.pushWarning(tr("{:.1%} of the extent was not drawn and is left out.").format(1 - share))
+        feedback.pushWarning(fill(tr("{:.1%} of the extent was not drawn and is left out."), 1 - share))

@@ -1,4 +1,4 @@
-"""The plugin: a provider of algorithms, two docks, and the buttons and menus that open them."""
+"""The plugin: a provider of algorithms, three docks, and the buttons and menus that open them."""
 # ruff: noqa: N802 - the names are QGIS's
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from typing import Any
 
 from qgis.core import Qgis, QgsApplication, QgsRasterLayer, QgsSettings
 from qgis.PyQt import sip
-from qgis.PyQt.QtCore import QCoreApplication, Qt
+from qgis.PyQt.QtCore import Qt
 from qgis.PyQt.QtGui import QIcon
 from qgis.PyQt.QtWidgets import QFileDialog
 
@@ -18,6 +18,7 @@ from .engine.locate import EngineMissingError, check_python, find_engine, interp
 from .options import PYTHON
 from .provider import WsssGeoProvider
 from .styling import forget_stylers
+from .translate import install_translation, mark, remove_translation, tr
 from .worker import stop_all
 
 MENU = "wsss-geo"
@@ -33,6 +34,7 @@ class WsssGeoPlugin:
         self._dialogs: list[Any] = []
         self._docks: dict[str, Any] = {}
         self._engine_menu: Any = None
+        self._translator: Any = install_translation()  # before anything is named
 
     def initProcessing(self) -> None:
         """Register the algorithms."""
@@ -52,11 +54,15 @@ class WsssGeoPlugin:
             "wsss_geo_tag", QIcon(str(folder / "tag.svg")), self.tr("Tag Scenes"), self.show_tag_dock
         )
         tag.setToolTip(self.tr("Tag scenes of a raster layer with the classes that occur in them"))
-        for action in (segment, tag):
+        similar = self._add_action(
+            "wsss_geo_similar", QIcon(str(folder / "similar.svg")), self.tr("Find Similar"), self.show_similar_dock
+        )
+        similar.setToolTip(self.tr("Find all that is like a few polygons drawn on the map"))
+        for action in (segment, tag, similar):
             self._iface.addToolBarIcon(action)
         title = self.tr("Segment Layer With All Options…")
         self._add_action("wsss_geo_segment_dialog", icon, title, self.segment_layer)
-        for name, title in (("tile", "Make Tile Set…"), ("train", "Train Model From Tags…")):
+        for name, title in (("tile", mark("Make Tile Set…")), ("train", mark("Train Model From Tags…"))):
             self._add_action(f"wsss_geo_{name}", icon, self.tr(title), lambda _=False, n=name: self.open(n, {}))
         from .gui.engine_menu import EngineMenu  # there is no window without initGui
 
@@ -87,6 +93,8 @@ class WsssGeoPlugin:
             QgsApplication.processingRegistry().removeProvider(self._provider)
             self._provider = None
         forget_stylers()
+        remove_translation(self._translator)
+        self._translator = None
 
     def show_segment_dock(self) -> None:
         """Show the dock Segment Layer with the active raster layer."""
@@ -108,6 +116,15 @@ class WsssGeoPlugin:
         layer = self._iface.activeLayer()
         if isinstance(layer, QgsRasterLayer):
             dock.setup.raster.setLayer(layer)
+
+    def show_similar_dock(self) -> None:
+        """Show the dock Find Similar with the active raster layer."""
+        from .gui.similar_dock import SimilarDock
+
+        dock = self._show_dock(
+            "similar", lambda: SimilarDock(self._iface, lambda given: self.open("find_similar", given))
+        )
+        dock.form.choose(self._iface.activeLayer())
 
     def _show_dock(self, name: str, make: Callable[[], Any]) -> Any:
         if name not in self._docks:
@@ -155,14 +172,14 @@ class WsssGeoPlugin:
         python = interpreter_in(path)
         problem = check_python(python)
         if problem:
-            self._say(f"{python} {problem}.", Qgis.MessageLevel.Warning)
+            self._say(self.tr("{} {}.").format(python, problem), Qgis.MessageLevel.Warning)
             return
         QgsSettings().setValue(PYTHON, python)
         self._say(self.tr("The engine's Python is now {}.").format(python), Qgis.MessageLevel.Success)
 
     def tr(self, text: str) -> str:
         """Return ``text`` in the user's language."""
-        return QCoreApplication.translate("wsss_geo", text)
+        return tr(text)
 
     def _open_dialogs(self) -> list[Any]:
         return [d for d in self._dialogs if not sip.isdeleted(d) and d.isVisible()]

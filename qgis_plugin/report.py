@@ -6,6 +6,8 @@ import html
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from .translate import number, tr
+
 _STYLE = (
     "body{font-family:sans-serif;margin:1.5em}table{border-collapse:collapse;margin:.6em 0 1.4em}"
     "th,td{border:1px solid #999;padding:.25em .7em}td.n{text-align:right}"
@@ -35,18 +37,18 @@ def table(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
 
 def area_table(areas: Mapping[str, float], shares: Mapping[str, float], metric: bool) -> str:
     """Return the table of area and share per class; ``metric`` tells square metres from pixels."""
-    header = ("Class", "Hectares" if metric else "Pixels", "Share")
+    header = (tr("Class"), tr("Hectares") if metric else tr("Pixels"), tr("Share"))
     rows = [(name, area / 10_000 if metric else area, percent(shares.get(name))) for name, area in areas.items()]
     return table(header, rows)
 
 
 def percent(share: float | None) -> str:
     """Return a share of 0..1 in percent."""
-    return "-" if share is None else f"{100 * share:.1f} %"
+    return "-" if share is None else number(100 * share, ".1f") + " %"
 
 
 def _cell(value: Any) -> str:
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         text = "-" if value is None else str(value)
         return f'<td class="n">{html.escape(text)}</td>' if text.endswith("%") else f"<td>{html.escape(text)}</td>"
-    return f'<td class="n">{value:,}</td>' if isinstance(value, int) else f'<td class="n">{value:,.3f}</td>'
+    return f'<td class="n">{number(value, "," if isinstance(value, int) else ",.3f")}</td>'

@@ -21,6 +21,8 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, TextIO
 
+from .translate import fill, mark, tr
+
 PREFIX = "@wsss-geo "
 MODULE = "wsss_geo.worker"
 
@@ -29,6 +31,7 @@ _GRACE = 5.0
 _LINE = 1 << 24
 _QUEUED = 1000
 _TEXT_EVERY = 2.0
+_KILLED = 9
 _NO_WINDOW: int = getattr(subprocess, "CREATE_NO_WINDOW", 0)  # on Windows alone
 
 _running: set[_Process] = set()
@@ -70,7 +73,7 @@ def run_command(
             return _follow(process, feedback)
     except OSError as error:
         reason = error.strerror or error
-        raise WorkerError(f"The engine's Python {command[0]} cannot be started ({reason}).") from None
+        raise WorkerError(tr("The engine's Python {} cannot be started ({}).").format(command[0], reason)) from None
     except WorkerError as error:
         global _last_failure
         _last_failure = error
@@ -130,15 +133,17 @@ def _follow(process: _Process, feedback: Any) -> dict[str, Any] | None:
 
 def _verdict(code: int) -> str:
     if code == 0:
-        return "The engine ended without a result; see the log."
+        return tr("The engine ended without a result; see the log.")
     if code == 130:
-        return "The engine was interrupted from outside; run again to continue."
+        return tr("The engine was interrupted from outside; run again to continue.")
     if code < 0:
-        cause = ", most often for lack of memory" if code == -9 else ""
-        return (
-            f"The engine was killed by signal {-code}{cause}; free some memory or lower the batch size and run again."
-        )
-    return f"The engine stopped unexpectedly (exit {code}); see the log."
+        if code == -_KILLED:
+            return tr(
+                "The engine was killed by signal 9, most often for lack of memory; free some memory or lower the "
+                "batch size and run again."
+            )
+        return tr("The engine was killed by signal {}; run again.").format(-code)
+    return tr("The engine stopped unexpectedly (exit {}); see the log.").format(code)
 
 
 class _Listener:
@@ -166,7 +171,7 @@ class _Listener:
         if total > 0:
             self._feedback.setProgress(max(0.0, min(100.0, 100.0 * done / total)))
         stage = str(message.get("stage") or "")
-        words = [stage, str(message.get("note") or ""), time_left(message.get("eta_s"))]
+        words = [*(_in_words(str(message.get(k) or "")) for k in ("stage", "note")), time_left(message.get("eta_s"))]
         text = ", ".join(w for w in words if w)
         now = time.monotonic()
         if text and (stage != self._stage or now - self._said > _TEXT_EVERY):
@@ -180,7 +185,7 @@ class _Listener:
         self._feedback.pushWarning(str(message.get("message", "")))
 
     def _on_error(self, message: Mapping[str, Any]) -> None:
-        problem, hint = str(message.get("message") or "the engine failed"), str(message.get("hint") or "")
+        problem, hint = str(message.get("message") or tr("the engine failed")), str(message.get("hint") or "")
         self.error = problem if not hint or hint in problem else f"{problem}; {hint}"
 
     def _on_result(self, message: Mapping[str, Any]) -> None:
@@ -201,6 +206,18 @@ def message_in(line: str) -> dict[str, Any] | None:
     return message if isinstance(message, dict) and message.get("type") in _KINDS else None
 
 
+#: What the engine is doing, in its own words.
+_STAGES = (
+    mark("calibrate"), mark("chips"), mark("classes"), mark("compare"), mark("images"), mark("loading"),
+    mark("masks"), mark("packages"), mark("polygons"), mark("predict"), mark("rasters"), mark("rows"), mark("search"),
+    mark("tiles"), mark("train"),
+)  # fmt: skip
+
+
+def _in_words(text: str) -> str:
+    return tr(text) if text in _STAGES else text
+
+
 def _number(value: Any) -> float:
     ok = isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) < float("inf")
     return float(value) if ok else 0.0
@@ -212,10 +229,10 @@ def time_left(seconds: Any) -> str:
         return ""
     seconds = _number(seconds)
     if seconds < 90:
-        return f"about {seconds:.0f} s left"
+        return fill(tr("about {:.0f} s left"), seconds)
     if seconds < 5400:
-        return f"about {seconds / 60:.0f} min left"
-    return f"about {seconds / 3600:.1f} h left"
+        return fill(tr("about {:.0f} min left"), seconds / 60)
+    return fill(tr("about {:.1f} h left"), seconds / 3600)
 
 
 class _Process:

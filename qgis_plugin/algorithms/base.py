@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import dataclasses
+import errno
 import json
 import os
 import tempfile
@@ -18,7 +19,7 @@ from qgis.core import (
     QgsProcessingOutputString,
     QgsProcessingParameterFileDestination,
 )
-from qgis.PyQt.QtCore import QCoreApplication, QUrl
+from qgis.PyQt.QtCore import QUrl
 from qgis.PyQt.QtGui import QIcon
 
 from ...wsss_geo.errors import WsssGeoError
@@ -27,6 +28,7 @@ from ...wsss_geo.outputs import replacing
 from .. import worker
 from ..engine.locate import EngineMissingError, engine_environment, find_engine, package_root
 from ..options import load_options
+from ..translate import tr
 from .settings import parameter_name, setting_parameter, setting_values
 
 Parameters = Mapping[str, Any]
@@ -39,7 +41,7 @@ class EngineAlgorithm(QgsProcessingAlgorithm):
     TITLE: ClassVar[str]
     SUMMARY: ClassVar[str]
     HELP: ClassVar[str]
-    TAGS: ClassVar[tuple[str, ...]]
+    TAGS: ClassVar[str]
 
     def name(self) -> str:
         """Return the id."""
@@ -65,7 +67,7 @@ class EngineAlgorithm(QgsProcessingAlgorithm):
 
     def tags(self) -> list[str]:
         """Return the words under which the toolbox finds the algorithm."""
-        return [self.tr(tag) for tag in self.TAGS]
+        return self.tr(self.TAGS).split(", ")
 
     def icon(self) -> QIcon:
         """Return the plugin's icon."""
@@ -77,7 +79,7 @@ class EngineAlgorithm(QgsProcessingAlgorithm):
 
     def tr(self, text: str) -> str:
         """Return ``text`` in the user's language."""
-        return QCoreApplication.translate("wsss_geo", text)
+        return tr(text)
 
     def canExecute(self) -> tuple[bool, str]:
         """Tell whether the engine is there, and if not, why."""
@@ -163,7 +165,7 @@ class JobAlgorithm(EngineAlgorithm):
             return ok, reason
         try:
             self._settings(parameters, context)
-            reason = self.refusal(parameters, context)
+            reason = self.refusal(parameters, context) or self._still_open(parameters, context)
         except QgsProcessingException as error:
             reason = str(error)
         return not reason, reason
@@ -180,10 +182,7 @@ class JobAlgorithm(EngineAlgorithm):
     ) -> dict[str, Any]:
         """Run the job; an empty dictionary if it was cancelled."""
         loading = set(context.layersToLoadOnCompletion())
-        fields = {
-            **self._settings(parameters, context),
-            **{k: absolute(v) for k, v in self.destinations(parameters, context).items()},
-        }
+        fields = self._own_fields(parameters, context)
         done = None
         try:
             with tempfile.TemporaryDirectory(prefix="wsss_geo_") as folder:
@@ -196,13 +195,46 @@ class JobAlgorithm(EngineAlgorithm):
             return {} if done is None else self.results(job, done, parameters, context)
         except WsssGeoError as error:
             raise QgsProcessingException(str(error)) from None
+        except OSError as error:
+            raise QgsProcessingException(cannot_write(error)) from None
         except (KeyError, TypeError, AttributeError) as error:
-            raise QgsProcessingException(f"The engine's result lacks {error}; is it of another version?") from error
+            raise QgsProcessingException(
+                self.tr("The engine's result lacks {}; is it of another version?").format(error)
+            ) from error
         finally:
             if done is None:  # what was not made must not be loaded
                 context.setLayersToLoadOnCompletion(
                     {k: v for k, v in context.layersToLoadOnCompletion().items() if k in loading}
                 )
+
+    def createCustomParametersWidget(self, parent: Any = None) -> Any:
+        """Return QGIS's own dialog with a button that copies the command."""
+        from ..gui.algorithm_dialog import CommandDialog  # needs QGIS's window
+
+        return CommandDialog(self, parent)
+
+    # -- for the command line -----------------------------------------------------------------------------------
+
+    def job(self, parameters: Parameters, context: QgsProcessingContext) -> Job:
+        """Return the job that a run with these parameters does. Raises QgsProcessingException.
+
+        For the main thread. Layers that the engine cannot read as they are get exported to temporary files.
+        """
+        ok, reason = self.checkParameterValues(parameters, context)
+        if not ok:
+            raise QgsProcessingException(reason)
+        sources = self.sources(parameters, context, QgsProcessingFeedback(False))
+        reason = self.command_refusal()
+        if reason:
+            raise QgsProcessingException(reason)
+        try:
+            return self.JOB(**{**self._own_fields(parameters, context), **sources})
+        except WsssGeoError as error:
+            raise QgsProcessingException(str(error)) from None
+
+    def command_refusal(self) -> str:
+        """Return why what ``sources`` found cannot stand in a command, or an empty text."""
+        return ""
 
     # -- helpers for subclasses ---------------------------------------------------------------------------------
 
@@ -220,7 +252,7 @@ class JobAlgorithm(EngineAlgorithm):
 
     def add_text_output(self, name: str, label: str) -> None:
         """Declare an output that is a JSON object (QGIS 3.22 has no other for several numbers)."""
-        self.addOutput(QgsProcessingOutputString(name, self.tr(label)))
+        self.addOutput(QgsProcessingOutputString(name, label))
 
     def write_report(self, parameters: Parameters, context: QgsProcessingContext, page: str) -> dict[str, str]:
         """Write the HTML report if it is wanted and return its output."""
@@ -239,11 +271,45 @@ class JobAlgorithm(EngineAlgorithm):
         left_out = (*self.PLACED, *self.HIDDEN)
         return [f for f in dataclasses.fields(self.JOB) if f.name not in left_out]
 
+    def _own_fields(self, parameters: Parameters, context: QgsProcessingContext) -> dict[str, Any]:
+        """Return the fields of the job that come from settings and destinations."""
+        places = self.destinations(parameters, context)
+        return {**self._settings(parameters, context), **{k: absolute(v) for k, v in places.items()}}
+
+    def _still_open(self, parameters: Parameters, context: QgsProcessingContext) -> str:
+        """Return which output is a file that the project has open, or an empty text.
+
+        A database that is replaced under its reader is damaged, and Windows lets nobody replace an open file.
+        """
+        project = context.project()
+        if project is None:
+            return ""
+        aside = QgsProcessingContext()  # asking for destinations notes what is to be loaded
+        aside.setProject(project)
+        aside.setExpressionContext(context.expressionContext())
+        outputs = {os.path.realpath(str(v)) for v in self.destinations(parameters, aside).values() if v}
+        for layer in project.mapLayers().values():
+            path = layer.source().split("|", 1)[0]
+            if path and os.path.realpath(path) in outputs:
+                return self.tr(
+                    "{} is open in the project as layer “{}”; choose another name or remove the layer first."
+                ).format(path, layer.name())
+        return ""
+
     def _settings(self, parameters: Parameters, context: QgsProcessingContext) -> dict[str, Any]:
         fields = self._setting_fields()
         values = setting_values(self, fields, parameters, context)
         paths = {f.name for f in fields if f.metadata["kind"] == "path"}
         return {k: absolute(v) if k in paths else v for k, v in values.items()}
+
+
+def cannot_write(error: OSError) -> str:
+    """Return a sentence on a file that could not be written."""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return tr("The disk is full ({}); free some space and run again.").format(error.filename or error.strerror)
+    return tr("{} cannot be written ({}); check folder and rights.").format(
+        error.filename or tr("A temporary file"), error.strerror or error
+    )
 
 
 def absolute(path: str | None) -> str | None:

@@ -17,6 +17,7 @@ from qgis.core import (
 from ...wsss_geo.errors import UsageError
 from ...wsss_geo.jobs import EvaluateJob
 from ..report import facts, page, percent, table
+from ..translate import mark
 from .base import JobAlgorithm, as_text
 from .sources import VECTOR_FORMATS, engine_raster, raster_refusal
 
@@ -26,13 +27,13 @@ _RASTERS = {"raster": "INPUT", "prediction": "PREDICTION", "reference": "REFEREN
 class Evaluate(JobAlgorithm):
     """Model and tiles, or mask and reference in; scores out."""
 
-    ID, TITLE = "evaluate", "Evaluate"
-    SUMMARY = "Scores a model on tiles with masks, or a mask against a reference mask or polygons."
-    HELP = (
+    ID, TITLE = "evaluate", mark("Evaluate")
+    SUMMARY = mark("Scores a model on tiles with masks, or a mask against a reference mask or polygons.")
+    HELP = mark(
         "Give one of: model and tile set; mask and reference; model, raster layer and reference. The report shows "
         "intersection over union and F1 of every class, and which class was taken for which."
     )
-    TAGS = ("evaluate", "accuracy", "IoU", "F1", "confusion matrix", "validation")
+    TAGS = mark("evaluate, accuracy, IoU, F1, confusion matrix, validation")
     JOB = EvaluateJob
     PLACED = ("tiles", "prediction", "raster", "reference", "field", "out")
 
@@ -68,7 +69,7 @@ class Evaluate(JobAlgorithm):
         self.add_report()
         self.addOutput(QgsProcessingOutputNumber("MIOU", self.tr("Mean intersection over union")))
         self.addOutput(QgsProcessingOutputNumber("ACCURACY", self.tr("Pixel accuracy")))
-        self.add_text_output("IOU", "Intersection over union of each class (JSON)")
+        self.add_text_output("IOU", self.tr("Intersection over union of each class (JSON)"))
 
     def refusal(self, parameters: Any, context: Any) -> str:
         """Refuse layers that are no files and combinations that compare nothing."""
@@ -78,9 +79,9 @@ class Evaluate(JobAlgorithm):
                 return raster_refusal(layer)
         mask, polygons = (parameters.get(n) not in (None, "") for n in ("REFERENCE", "REFERENCE_POLYGONS"))
         if mask and polygons:
-            return "Both a reference mask and reference polygons are given; keep one of them."
+            return self.tr("Both a reference mask and reference polygons are given; keep one of them.")
         if polygons and not self.parameterAsFields(parameters, "FIELD", context):
-            return "The field with the class is not chosen; choose a field of the reference polygons."
+            return self.tr("The field with the class is not chosen; choose a field of the reference polygons.")
         given = {
             "model": self.source_path(parameters, "MODEL", context),
             "tiles": self.source_path(parameters, "TILES", context),
@@ -91,7 +92,9 @@ class Evaluate(JobAlgorithm):
         try:
             EvaluateJob(**given)
         except UsageError:
-            return "Give model and tile set, or mask and reference, or model, raster layer and reference; nothing else."
+            return self.tr(
+                "Give model and tile set, or mask and reference, or model, raster layer and reference; nothing else."
+            )
         return ""
 
     def sources(self, parameters: Any, context: Any, feedback: Any) -> dict[str, Any]:
@@ -115,19 +118,19 @@ class Evaluate(JobAlgorithm):
         """Return scores and report."""
         classes, iou, f1 = result["classes"], dict(result["iou"]), dict(result["f1"])
         summary = {
-            "Mean intersection over union": percent(result["miou"]),
-            "Accuracy": percent(result["accuracy"]),
-            "Pixels": result["pixels"],
+            self.tr("Mean intersection over union"): percent(result["miou"]),
+            self.tr("Accuracy"): percent(result["accuracy"]),
+            self.tr("Pixels"): result["pixels"],
         }
         confusion = zip(classes, result["confusion"])  # noqa: B905 - QGIS's Python is 3.9
         report = page(
-            "Evaluation",
+            self.tr("Evaluation"),
             facts(summary),
             table(
-                ("Class", "Intersection over union", "F1"),
+                (self.tr("Class"), self.tr("Intersection over union"), "F1"),
                 ((c, percent(iou.get(c)), percent(f1.get(c))) for c in classes),
             ),
-            table(("Reference \\ prediction", *classes), ((name, *row) for name, row in confusion)),
+            table((self.tr("Reference \\ prediction"), *classes), ((name, *row) for name, row in confusion)),
         )
         return {
             **({"OUTPUT": job.out} if job.out else {}),

@@ -19,20 +19,21 @@ from qgis.core import (
 
 from ..scenes.grid import SceneGrid
 from ..scenes.layer import grid_of, scene_feature, scene_fields
+from ..translate import mark
 from .base import EngineAlgorithm
 
 
 class MakeSceneGrid(EngineAlgorithm):
     """Raster layer in; squares with a field for tags out."""
 
-    ID, TITLE = "scene_grid", "Make scene grid"
-    SUMMARY = "Lays a grid of scenes over a raster layer, ready to be tagged."
-    HELP = (
+    ID, TITLE = "scene_grid", mark("Make scene grid")
+    SUMMARY = mark("Lays a grid of scenes over a raster layer, ready to be tagged.")
+    HELP = mark(
         "Each scene is a square of the raster's pixels, the same that “Make tile set” cuts with this size. Write into "
         "the field “tags” which classes occur in a scene, as in water;field. NULL means that nobody looked at the "
         "scene yet, an empty text that it has none of the classes. The dock Tag Scenes does it with a key a class."
     )
-    TAGS = ("scenes", "grid", "tags", "tiles", "training data", "fishnet")
+    TAGS = mark("scenes, grid, tags, tiles, training data, fishnet")
 
     def initAlgorithm(self, configuration: Any = None) -> None:
         """Declare layer, size and grid."""

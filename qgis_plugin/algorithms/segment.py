@@ -25,26 +25,32 @@ from ..online import OnlineError, OnlinePart, fetch, is_online, online_part
 from ..options import LAST_MODEL
 from ..report import area_table, facts, page, percent
 from ..styling import style_on_load
+from ..translate import mark
 from .area import area_of, area_refusal, bands_refusal, has_extent
 from .base import JobAlgorithm, as_text
 from .sources import raster_refusal
 
 ALGORITHM = "wsss_geo:segment"
-_LAYERS = (("OUTPUT", "mask", "Mask"), ("POLYGONS", "polygons", "Polygons"), ("CONFIDENCE", "confidence", "Confidence"))
+_LAYERS = (
+    ("OUTPUT", "mask", mark("Mask")),
+    ("POLYGONS", "polygons", mark("Polygons")),
+    ("CONFIDENCE", "confidence", mark("Confidence")),
+    ("CAM", "cam", mark("Class activation maps")),
+)
 
 
 class Segment(JobAlgorithm):
     """Raster layer and model in; mask, polygons, confidence, class activation maps and areas out."""
 
-    ID, TITLE = "segment", "Segment layer"
-    SUMMARY = "Turns a raster layer into a land-cover mask and polygons with a trained model."
-    HELP = (
+    ID, TITLE = "segment", mark("Segment layer")
+    SUMMARY = mark("Turns a raster layer into a land-cover mask and polygons with a trained model.")
+    HELP = mark(
         "The raster is read window by window, so its size does not matter. Mask, confidence and class activation maps "
         "keep its grid and CRS. Choose an extent or polygons to segment only a part. The report lists the area of "
         "every class.\n\nThe layer is a file that QGIS opened with GDAL (GeoTIFF, VRT, JPEG 2000, …), or an online "
         "layer (XYZ, WMS, WMTS), of which the extent is fetched first at the model's ground sample distance."
     )
-    TAGS = ("land cover", "segmentation", "classification", "deep learning", "mask", "polygons", "ViT", "predict")
+    TAGS = mark("land cover, segmentation, classification, deep learning, mask, polygons, ViT, predict")
     JOB = PredictJob
     PLACED = ("rasters", "out", "polygons", "confidence", "cam", "aoi")
     # many processes and machines are for scripts; what QGIS has open is one layer
@@ -80,7 +86,7 @@ class Segment(JobAlgorithm):
             QgsProcessingParameterRasterDestination("CAM", self.tr("Class activation maps"), None, True, False)
         )
         self.add_report()
-        self.add_text_output("AREAS", "Area of each class in square metres (JSON)")
+        self.add_text_output("AREAS", self.tr("Area of each class in square metres (JSON)"))
         self.addOutput(QgsProcessingOutputNumber("POLYGON_COUNT", self.tr("Number of polygons")))
         self.addOutput(QgsProcessingOutputNumber("VALID_SHARE", self.tr("Share of valid pixels")))
 
@@ -92,7 +98,7 @@ class Segment(JobAlgorithm):
         if reason:
             return reason
         if online and not has_extent(self, parameters, context, layer):
-            return f"Layer “{layer.name()}” is drawn by a server; choose the extent to fetch from it."
+            return self.tr("Layer “{}” is drawn by a server; choose the extent to fetch from it.").format(layer.name())
         bands = self._settings(parameters, context).get("bands", [])
         reason = "" if online else bands_refusal(bands, layer)
         reason = reason or area_refusal(self, parameters, context, layer)
@@ -128,6 +134,12 @@ class Segment(JobAlgorithm):
             raise QgsProcessingException(str(error)) from None
         return {"rasters": [path]} if whole else None
 
+    def command_refusal(self) -> str:
+        """Refuse online layers, of which a command could not know what to fetch."""
+        if self._part is None:
+            return ""
+        return self.tr("Layer “{}” is drawn by a server; save it as a file to use it in a command.").format(self._name)
+
     def destinations(self, parameters: Any, context: Any) -> dict[str, Any]:
         """Return the outputs that are wanted."""
         fields = {"out": "OUTPUT", "polygons": "POLYGONS", "confidence": "CONFIDENCE", "cam": "CAM"}
@@ -136,20 +148,22 @@ class Segment(JobAlgorithm):
     def results(self, job: Any, result: dict[str, Any], parameters: Any, context: Any) -> dict[str, Any]:
         """Return the paths, the areas and the report; name and style the layers."""
         written = {"OUTPUT": job.out, "POLYGONS": job.polygons, "CONFIDENCE": job.confidence, "CAM": job.cam}
-        for name, role, title in (*_LAYERS, ("CAM", "cam", "Class activation maps")):
+        for name, role, title in _LAYERS:
             if written[name]:
                 style_on_load(context, written[name], role, f"{self._name}: {self.tr(title)}", self._name)
         areas, shares = dict(result["area_m2"]), dict(result["share"])
         summary = {
-            "Raster": job.rasters[0] if self._part is None else self._name,  # what was fetched is gone
-            "Model": job.model,
-            "Mask": job.out,
-            "Size": f"{result['width']} x {result['height']} pixels",
-            "Valid": percent(result["valid_share"]),
-            "Polygons": result.get("polygon_count"),
-            "Seconds": float(result["seconds"]),
+            self.tr("Raster"): self._name,
+            self.tr("Model"): job.model,
+            self.tr("Mask"): job.out,
+            self.tr("Size"): self.tr("{} x {} pixels").format(result["width"], result["height"]),
+            self.tr("Valid"): percent(result["valid_share"]),
+            self.tr("Polygons"): result.get("polygon_count"),
+            self.tr("Seconds"): float(result["seconds"]),
         }
-        report = page(f"{self._name}: land cover", area_table(areas, shares, self._metric), facts(summary))
+        report = page(
+            self.tr("{}: land cover").format(self._name), area_table(areas, shares, self._metric), facts(summary)
+        )
         return {
             **{name: path for name, path in written.items() if path},
             **self.write_report(parameters, context, report),

@@ -27,6 +27,7 @@ from .. import worker
 from ..engine.locate import EngineMissingError, engine_environment, find_engine, probe_command
 from ..engine.requirements import LOADED
 from ..report import facts, page, table
+from ..translate import mark, tr
 from .base import EngineAlgorithm, absolute, as_text
 
 _SIDE = 64
@@ -35,13 +36,13 @@ _SIDE = 64
 class SelfTest(EngineAlgorithm):
     """Nothing in; a report on the engine out."""
 
-    ID, TITLE = "selftest", "Test the engine"
-    SUMMARY = "Loads every package of the engine and runs one small job, as the other algorithms would."
-    HELP = (
+    ID, TITLE = "selftest", mark("Test the engine")
+    SUMMARY = mark("Loads every package of the engine and runs one small job, as the other algorithms would.")
+    HELP = mark(
         "The report names the engine's Python, the versions of its packages and the devices it can compute on. "
         "The job turns a small mask into polygons, whose area is checked."
     )
-    TAGS = ("engine", "diagnostics", "torch", "GPU", "self-test")
+    TAGS = mark("engine, diagnostics, torch, GPU, self-test")
 
     def initAlgorithm(self, configuration: Any = None) -> None:
         """Declare report and outputs."""
@@ -67,11 +68,17 @@ class SelfTest(EngineAlgorithm):
         if count is None:
             return {}
         versions = {"python": found["python"], **found["versions"]}
-        known = {"Engine": engine.python, "Origin": engine.origin, "QGIS": Qgis.QGIS_VERSION}
+        known = {self.tr("Engine"): engine.python, self.tr("Origin"): self.tr(engine.origin), "QGIS": Qgis.QGIS_VERSION}
         report = page(
             self.tr("Engine"),
-            facts({**known, "Devices": ", ".join(found["devices"]), "Polygons of the small job": count}),
-            table(("Package", "Version"), versions.items()),
+            facts(
+                {
+                    **known,
+                    self.tr("Devices"): ", ".join(found["devices"]),
+                    self.tr("Polygons of the small job"): count,
+                }
+            ),
+            table((self.tr("Package"), self.tr("Version")), versions.items()),
         )
         outputs = {"VERSIONS": as_text(versions), "DEVICES": as_text(found["devices"]), "POLYGON_COUNT": count}
         path = absolute(self.parameterAsFileOutput(parameters, "REPORT", context))
@@ -88,7 +95,9 @@ class SelfTest(EngineAlgorithm):
             found = worker.run_command(command, folder, engine_environment(), feedback)
         faults = "; ".join(f"{name}: {fault}" for name, fault in found["faults"].items()) if found else ""
         if faults:
-            raise QgsProcessingException(f"The engine's packages do not load ({faults}); install them again.")
+            raise QgsProcessingException(
+                self.tr("The engine's packages do not load ({}); install them again.").format(faults)
+            )
         return found
 
     def _small_job(self, feedback: Any) -> int | None:
@@ -105,7 +114,9 @@ class SelfTest(EngineAlgorithm):
             del layer
         if count != 2 or result.get("count") != 2:
             raise QgsProcessingException(
-                f"The engine made {count} polygons of a mask with two classes; install the plugin again."
+                self.tr("The engine made {} polygons of a mask with two classes; install the plugin again.").format(
+                    count
+                )
             )
         return int(count)
 
@@ -119,7 +130,7 @@ def write_two_halves(path: Path) -> None:
     crs = QgsCoordinateReferenceSystem("EPSG:32632")
     provider = writer.createOneBandRaster(Qgis.DataType.Byte, _SIDE, _SIDE, extent, crs)
     if provider is None or not provider.isValid():
-        raise QgsProcessingException(f"{path} cannot be written; check the folder for temporary files.")
+        raise QgsProcessingException(tr("{} cannot be written; check the folder for temporary files.").format(path))
     block = QgsRasterBlock(Qgis.DataType.Byte, _SIDE, _SIDE)
     row = bytes(_SIDE // 2) + bytes([1]) * (_SIDE // 2)
     block.setData(QByteArray(row * _SIDE))

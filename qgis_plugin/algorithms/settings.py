@@ -23,54 +23,57 @@ from qgis.core import (
 )
 
 from ..options import load_options
+from ..translate import mark, tr
 
 #: What a field is called in dialogs, where its name alone does not say it.
 LABELS = {
-    "backbone_args": "Backbone arguments (name=value, …)",
-    "bands": "Bands, in the model's order (such as 4,3,2)",
-    "batch_size": "Batch size",
-    "check_every": "Steps between checkpoints",
-    "classes": "Class scheme (classes.json)",
-    "compile": "Compile the network",
-    "crop": "Training view (pixels)",
-    "device": "Compute on",
-    "detail": "Pixels along a cell of activation maps",
-    "flips": "Average over flips",
-    "from_cam": "The raster holds class activation maps",
-    "gsd": "Ground sample distance (metres)",
-    "learning_rate": "Learning rate",
-    "max_memory": "Most memory (such as 1.5GiB)",
-    "materialize": "Copy the pixels of every tile",
-    "min_area": "Minimum polygon area (square metres)",
-    "overlap": "Window overlap (share)",
-    "pretrained": "Download published backbone weights",
-    "recipe": "Recipe (YAML)",
-    "refine": "Refine borders by the image",
-    "resample": "Resample to the model's ground sample distance",
-    "rotations": "Average over quarter turns",
-    "scales": "Average over scales (such as 0.75,1,1.25)",
-    "scene_block": "Scene block (pixels)",
-    "scores": "Scores that decide",
-    "settings": "Method settings (name=value, …)",
-    "simplify": "Simplification tolerance (pixels)",
-    "size": "Tile size (pixels)",
-    "stac": "Write a STAC item",
-    "steps": "Training steps",
-    "stride": "Tile step (pixels)",
-    "test": "Share of scenes for testing",
-    "threads": "Decoding threads",
-    "threshold": "Confidence threshold",
-    "val": "Share of scenes for validation",
-    "weights": "Backbone weights",
-    "window": "Window size (pixels)",
-    "with_tags": "Let only the tags of a tile compete",
-    "workers": "Loading processes",
+    "backbone_args": mark("Backbone arguments (name=value, …)"),
+    "bands": mark("Bands, in the model's order (such as 4,3,2)"),
+    "batch_size": mark("Batch size"),
+    "check_every": mark("Steps between checkpoints"),
+    "classes": mark("Class scheme (classes.json)"),
+    "compile": mark("Compile the network"),
+    "crop": mark("Training view (pixels)"),
+    "device": mark("Compute on"),
+    "detail": mark("Pixels along a cell of activation maps"),
+    "flips": mark("Average over flips"),
+    "from_cam": mark("The raster holds class activation maps"),
+    "gsd": mark("Ground sample distance (metres)"),
+    "learning_rate": mark("Learning rate"),
+    "max_memory": mark("Most memory (such as 1.5GiB)"),
+    "materialize": mark("Copy the pixels of every tile"),
+    "min_area": mark("Minimum polygon area (square metres)"),
+    "most": mark("Most views of examples"),
+    "name": mark("What to call it"),
+    "overlap": mark("Window overlap (share)"),
+    "pretrained": mark("Download published backbone weights"),
+    "recipe": mark("Recipe (YAML)"),
+    "refine": mark("Refine borders by the image"),
+    "resample": mark("Resample to the model's ground sample distance"),
+    "rotations": mark("Average over quarter turns"),
+    "scales": mark("Average over scales (such as 0.75,1,1.25)"),
+    "scene_block": mark("Scene block (pixels)"),
+    "scores": mark("Scores that decide"),
+    "settings": mark("Method settings (name=value, …)"),
+    "simplify": mark("Simplification tolerance (pixels)"),
+    "size": mark("Tile size (pixels)"),
+    "stac": mark("Write a STAC item"),
+    "steps": mark("Training steps"),
+    "stride": mark("Tile step (pixels)"),
+    "test": mark("Share of scenes for testing"),
+    "threads": mark("Decoding threads"),
+    "threshold": mark("Confidence threshold"),
+    "val": mark("Share of scenes for validation"),
+    "weights": mark("Backbone weights"),
+    "window": mark("Window size (pixels)"),
+    "with_tags": mark("Let only the tags of a tile compete"),
+    "workers": mark("Loading processes"),
 }
 FILTERS = {
-    "classes": "Class schemes (*.json)",
-    "model": "Models (*.safetensors)",
-    "recipe": "Recipes (*.yaml *.yml)",
-    "weights": "Weights (*.safetensors *.pth *.pt)",
+    "classes": mark("Class schemes (*.json)"),
+    "model": mark("Models (*.safetensors)"),
+    "recipe": mark("Recipes (*.yaml *.yml)"),
+    "weights": mark("Weights (*.safetensors *.pth *.pt)"),
 }
 
 
@@ -83,7 +86,7 @@ def setting_parameter(field: dataclasses.Field[Any], label: str = "") -> QgsProc
     """Return the Processing parameter for a job's field."""
     rule = field.metadata
     kind, name = rule["kind"], parameter_name(field)
-    label = label or LABELS.get(field.name) or field.name.replace("_", " ").capitalize()
+    label = tr(label or LABELS.get(field.name) or field.name.replace("_", " ").capitalize())
     required = field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
     default = None if required or kind == "mapping" else field.default
     if field.name == "device":
@@ -103,11 +106,11 @@ def setting_parameter(field: dataclasses.Field[Any], label: str = "") -> QgsProc
             parameter.setMaximum(rule["high"])
     elif kind == "path":
         behavior = QgsProcessingParameterFile.Behavior.File
-        files = FILTERS.get(field.name, "")
+        files = tr(FILTERS[field.name]) if field.name in FILTERS else ""
         parameter = QgsProcessingParameterFile(name, label, behavior, "", default, optional, files)
     else:
         parameter = QgsProcessingParameterString(name, label, default, False, optional)
-    parameter.setHelp(rule["help"])
+    parameter.setHelp(tr(rule["help"]))
     if rule["advanced"]:
         parameter.setFlags(parameter.flags() | QgsProcessingParameterDefinition.Flag.FlagAdvanced)
     return parameter
@@ -160,8 +163,12 @@ def _numbers(text: str, label: str, kind: str) -> list[Any]:
     try:
         return [int(word) if kind == "ints" else float(word) for word in text.replace(";", ",").split(",")]
     except ValueError:
-        what, example = ("whole numbers", "1,2,3") if kind == "ints" else ("numbers", "0.75,1,1.25")
-        raise QgsProcessingException(f"{label}: “{text}” is not a list of {what}; write it like {example}.") from None
+        sentence = (
+            tr("{}: “{}” is not a list of whole numbers; write it like 1,2,3.")
+            if kind == "ints"
+            else tr("{}: “{}” is not a list of numbers; write it like 0.75,1,1.25.")
+        )
+        raise QgsProcessingException(sentence.format(label, text)) from None
 
 
 def _mapping(text: str, label: str) -> dict[str, Any]:
@@ -171,7 +178,9 @@ def _mapping(text: str, label: str) -> dict[str, Any]:
         if not name and not equals:
             continue
         if not name or not equals:
-            raise QgsProcessingException(f"{label}: “{pair.strip()}” is not name=value; separate pairs by commas.")
+            raise QgsProcessingException(
+                tr("{}: “{}” is not name=value; separate pairs by commas.").format(label, pair.strip())
+            )
         values[name] = _plain(value)
     return values
 

@@ -16,6 +16,7 @@ from qgis.core import (
 
 from ...wsss_geo.jobs import TileJob
 from ..report import facts, page, table
+from ..translate import mark
 from .base import JobAlgorithm, as_text
 from .sources import VECTOR_FORMATS, raster_path, raster_refusal
 
@@ -23,15 +24,15 @@ from .sources import VECTOR_FORMATS, raster_path, raster_refusal
 class Tile(JobAlgorithm):
     """Raster layers and tags in; tile set out."""
 
-    ID, TITLE = "tile", "Make tile set"
-    SUMMARY = "Cuts raster layers into scenes and joins them with their tags, ready for training."
-    HELP = (
+    ID, TITLE = "tile", mark("Make tile set")
+    SUMMARY = mark("Cuts raster layers into scenes and joins them with their tags, ready for training.")
+    HELP = mark(
         "Tags say which classes occur in a scene, not where. They come from a polygon or point layer (a scene takes "
         "the classes of what it contains) or from a file: CSV with tile or coordinates and tags, a mask raster, or a "
         "folder of class folders. No pixel is copied unless you ask for it.\n\n"
         "Scenes for validation and testing are kept apart from those for training."
     )
-    TAGS = ("tiles", "chips", "scenes", "tags", "training data", "land cover")
+    TAGS = mark("tiles, chips, scenes, tags, training data, land cover")
     JOB = TileJob
     PLACED = ("rasters", "out", "tags", "field")
     HIDDEN = ("dataset", "protocol", "variant")  # folders of files, not layers
@@ -55,7 +56,7 @@ class Tile(JobAlgorithm):
         """Add the tile set, report and figures."""
         self.addParameter(QgsProcessingParameterFolderDestination("OUTPUT", self.tr("Tile set (folder)")))
         self.add_report()
-        self.add_text_output("COUNTS", "Tiles of each class (JSON)")
+        self.add_text_output("COUNTS", self.tr("Tiles of each class (JSON)"))
         self.addOutput(QgsProcessingOutputNumber("TILES", self.tr("Number of tiles")))
         self.addOutput(QgsProcessingOutputNumber("TAGGED", self.tr("Number of tagged tiles")))
 
@@ -66,9 +67,9 @@ class Tile(JobAlgorithm):
         by_layer = parameters.get("TAG_LAYER") not in (None, "")
         by_file = parameters.get("TAG_FILE") not in (None, "")
         if not reason and by_layer and by_file:
-            reason = "Both a layer and a file of tags are given; keep one of them."
+            reason = self.tr("Both a layer and a file of tags are given; keep one of them.")
         if not reason and by_layer and not self.parameterAsFields(parameters, "FIELD", context):
-            reason = "The field with the class is not chosen; choose a field of the layer of tags."
+            reason = self.tr("The field with the class is not chosen; choose a field of the layer of tags.")
         return reason
 
     def sources(self, parameters: Any, context: Any, feedback: Any) -> dict[str, Any]:
@@ -93,11 +94,17 @@ class Tile(JobAlgorithm):
         counts, splits = dict(result["counts"]), dict(result["splits"])
         together = zip(result["classes"], result["cooccurrence"])  # noqa: B905 - QGIS's Python is 3.9
         report = page(
-            "Tile set",
-            facts({"Folder": job.out, "Tiles": result["total"], "Tagged": result["tagged"]}),
-            table(("Class", "Tiles"), counts.items()),
-            table(("Split", "Tiles"), splits.items()),
-            table(("Tiles with both", *result["classes"]), ((name, *row) for name, row in together)),
+            self.tr("Tile set"),
+            facts(
+                {
+                    self.tr("Folder"): job.out,
+                    self.tr("Tiles"): result["total"],
+                    self.tr("Tagged"): result["tagged"],
+                }
+            ),
+            table((self.tr("Class"), self.tr("Tiles")), counts.items()),
+            table((self.tr("Split"), self.tr("Tiles")), splits.items()),
+            table((self.tr("Tiles with both"), *result["classes"]), ((name, *row) for name, row in together)),
         )
         return {
             "OUTPUT": job.out,

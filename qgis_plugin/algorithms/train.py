@@ -13,6 +13,7 @@ from qgis.core import (
 
 from ...wsss_geo.jobs import TrainJob
 from ..report import facts, page, table
+from ..translate import mark
 from .base import JobAlgorithm, as_text
 from .segment import LAST_MODEL
 
@@ -20,14 +21,14 @@ from .segment import LAST_MODEL
 class Train(JobAlgorithm):
     """Tile set in; model out."""
 
-    ID, TITLE = "train", "Train model from tags"
-    SUMMARY = "Trains a segmentation model from scenes that are only tagged with the classes that occur in them."
-    HELP = (
+    ID, TITLE = "train", mark("Train model from tags")
+    SUMMARY = mark("Trains a segmentation model from scenes that are only tagged with the classes that occur in them.")
+    HELP = mark(
         "The run folder receives the model (model.safetensors), its curves (metrics.csv) and previews. Training can "
         "be cancelled; the same run folder continues where it stopped. Without a graphics card use few steps and a "
         "small backbone."
     )
-    TAGS = ("train", "weakly supervised", "tags", "deep learning", "ViT", "land cover", "model")
+    TAGS = mark("train, weakly supervised, tags, deep learning, ViT, land cover, model")
     JOB = TrainJob
     PLACED = ("tiles", "out")
     HIDDEN = ("devices",)
@@ -42,7 +43,7 @@ class Train(JobAlgorithm):
         self.addParameter(QgsProcessingParameterFolderDestination("OUTPUT", self.tr("Run folder")))
         self.add_report()
         self.addOutput(QgsProcessingOutputFile("MODEL", self.tr("Model")))
-        self.add_text_output("SCORES", "Scores of the chosen checkpoint (JSON)")
+        self.add_text_output("SCORES", self.tr("Scores of the chosen checkpoint (JSON)"))
 
     def sources(self, parameters: Any, context: Any, feedback: Any) -> dict[str, Any]:
         """Return the tile set."""
@@ -57,13 +58,13 @@ class Train(JobAlgorithm):
         QgsSettings().setValue(LAST_MODEL, result["model"])
         scores = dict(result["scores"])
         summary = {
-            "Model": result["model"],
-            "Tile set": job.tiles,
-            "Method": job.method,
-            "Steps": result["steps"],
-            "Seconds": float(result["seconds"]),
+            self.tr("Model"): result["model"],
+            self.tr("Tile set"): job.tiles,
+            self.tr("Method"): job.method,
+            self.tr("Steps"): result["steps"],
+            self.tr("Seconds"): float(result["seconds"]),
         }
-        report = page("Training", facts(summary), table(("Score", "Value"), scores.items()))
+        report = page(self.tr("Training"), facts(summary), table((self.tr("Score"), self.tr("Value")), scores.items()))
         return {
             "OUTPUT": job.out,
             **self.write_report(parameters, context, report),

@@ -14,6 +14,7 @@ from qgis.core import (
 from ...wsss_geo.jobs import VectorizeJob
 from ..report import area_table, facts, page
 from ..styling import style_on_load
+from ..translate import mark
 from .base import JobAlgorithm, as_text
 from .sources import engine_raster, raster_refusal
 
@@ -21,13 +22,13 @@ from .sources import engine_raster, raster_refusal
 class Vectorize(JobAlgorithm):
     """Mask in; polygons with class, area and confidence out."""
 
-    ID, TITLE = "vectorize", "Vectorize mask"
-    SUMMARY = "Turns a mask raster into polygons with class, area and confidence."
-    HELP = (
+    ID, TITLE = "vectorize", mark("Vectorize mask")
+    SUMMARY = mark("Turns a mask raster into polygons with class, area and confidence.")
+    HELP = mark(
         "Neighbouring polygons share their borders exactly, before and after simplification. Patches below the "
         "minimum area join their surroundings. With a confidence raster on the same grid every polygon gets its mean."
     )
-    TAGS = ("polygonize", "vectorise", "mask", "land cover", "polygons", "simplify")
+    TAGS = mark("polygonize, vectorise, mask, land cover, polygons, simplify")
     JOB = VectorizeJob
     PLACED = ("mask", "out", "confidence")
 
@@ -41,7 +42,7 @@ class Vectorize(JobAlgorithm):
         polygon = QgsProcessing.SourceType.TypeVectorPolygon
         self.addParameter(QgsProcessingParameterVectorDestination("OUTPUT", self.tr("Polygons"), polygon))
         self.add_report()
-        self.add_text_output("AREAS", "Area of each class in square metres (JSON)")
+        self.add_text_output("AREAS", self.tr("Area of each class in square metres (JSON)"))
         self.addOutput(QgsProcessingOutputNumber("POLYGON_COUNT", self.tr("Number of polygons")))
 
     def refusal(self, parameters: Any, context: Any) -> str:
@@ -50,7 +51,9 @@ class Vectorize(JobAlgorithm):
         confidence = self.parameterAsRasterLayer(parameters, "CONFIDENCE", context)
         reason = raster_refusal(mask) or (raster_refusal(confidence) if confidence else "")
         if not reason and confidence and (confidence.width(), confidence.height()) != (mask.width(), mask.height()):
-            reason = f"Confidence “{confidence.name()}” has another size than mask “{mask.name()}”; choose its own."
+            reason = self.tr("Confidence “{}” has another size than mask “{}”; choose its own.").format(
+                confidence.name(), mask.name()
+            )
         return reason
 
     def sources(self, parameters: Any, context: Any, feedback: Any) -> dict[str, Any]:
@@ -70,8 +73,8 @@ class Vectorize(JobAlgorithm):
         areas = dict(result["area_m2"])
         whole = sum(areas.values())
         shares = {name: area / whole for name, area in areas.items()} if whole else {}
-        summary = facts({"Mask": job.mask, "Polygons": result["count"], "File": job.out})
-        report = page(f"{self._name}: polygons", area_table(areas, shares, self._metric), summary)
+        summary = facts({self.tr("Mask"): self._name, self.tr("Polygons"): result["count"], self.tr("File"): job.out})
+        report = page(self.tr("{}: polygons").format(self._name), area_table(areas, shares, self._metric), summary)
         return {
             "OUTPUT": job.out,
             **self.write_report(parameters, context, report),

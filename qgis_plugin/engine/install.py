@@ -16,7 +16,7 @@ from qgis.core import QgsSettings
 
 from ...wsss_geo import __version__
 from .. import worker
-from ..translate import tr
+from ..translate import fill, tr
 from .faults import explain
 from .locate import engine_environment, forget_checks, own_environment, probe_command
 from .pythons import Python
@@ -118,8 +118,11 @@ def _check(source: Source, place: Path) -> None:
     needed, free = bytes_needed(source), shutil.disk_usage(there).free
     if free < needed:
         raise SetUpError(
-            tr("The set-up needs about {:.1f} GB in {}, and {:.1f} GB are free; free some space.").format(
-                needed / 1e9, there, free / 1e9
+            fill(
+                tr("The set-up needs about {:.1f} GB in {}, and {:.1f} GB are free; free some space."),
+                needed / 1e9,
+                there,
+                free / 1e9,
             )
         )
 

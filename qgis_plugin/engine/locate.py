@@ -13,19 +13,19 @@ from typing import Any
 from qgis.core import QgsApplication
 
 from ..options import load_options
+from ..translate import mark, tr
 from ..worker import message_in
 from .environment import child_environment
 from .record import outdated, read_record
 from .requirements import PACKAGES
 
 VARIABLE = "WSSS_GEO_PYTHON"
-OWN = "the plugin's own environment"
+OWN = mark("the plugin's own environment")
 OLDEST_PYTHON = (3, 11)
 
 _PROBE = Path(__file__).with_name("probe.py")
 _PROBE_SECONDS = 20
 _RETRY_SECONDS = 5
-_HOW_TO_CHOOSE = "choose another with Raster > wsss-geo > Choose Engine, or make one with Set Up Engine"
 
 _checked: dict[tuple[str, float], tuple[float, str]] = {}
 
@@ -67,11 +67,15 @@ def find_engine() -> Engine:
     engine = named_engine()
     problem = outdated(read_record(own_environment())) if engine.origin == OWN else ""
     if problem:
-        raise EngineMissingError(f"The engine's Python {engine.python} {problem}.")
+        raise EngineMissingError(tr("The engine's Python {} {}.").format(engine.python, problem))
     problem = check_python(engine.python)
     if problem:
-        named = f"The engine's Python {engine.python} ({engine.origin})"
-        raise EngineMissingError(f"{named} {problem}; {_HOW_TO_CHOOSE}.")
+        raise EngineMissingError(
+            tr(
+                "The engine's Python {} ({}) {}; choose another with Raster > wsss-geo > Choose Engine, or make one "
+                "with Set Up Engine."
+            ).format(engine.python, tr(engine.origin), problem)
+        )
     return engine
 
 
@@ -81,15 +85,17 @@ def named_engine() -> Engine:
     own = interpreter_in(str(own_environment()))
     if chosen:
         python = interpreter_in(chosen)
-        return Engine(python, OWN if python == own else "chosen in QGIS")
+        return Engine(python, OWN if python == own else mark("chosen in QGIS"))
     variable = os.environ.get(VARIABLE, "")
     if variable:
-        return Engine(interpreter_in(variable), f"environment variable {VARIABLE}")
+        return Engine(interpreter_in(variable), mark("environment variable WSSS_GEO_PYTHON"))
     if Path(own).is_file():
         return Engine(own, OWN)
     raise EngineMissingError(
-        "wsss-geo needs a Python with torch and rasterio, and none is set up; make one with Raster > wsss-geo > "
-        f"Set Up Engine, choose one with Choose Engine, or set the environment variable {VARIABLE}."
+        tr(
+            "wsss-geo needs a Python with torch and rasterio, and none is set up; make one with Raster > wsss-geo > "
+            "Set Up Engine, choose one with Choose Engine, or set the environment variable {}."
+        ).format(VARIABLE)
     )
 
 
@@ -109,9 +115,9 @@ def check_python(python: str) -> str:
     """
     path = Path(python)
     if not path.is_file():
-        return "does not exist"
+        return tr("does not exist")
     if path.name.lower().startswith("qgis"):
-        return "is QGIS itself, not a Python"
+        return tr("is QGIS itself, not a Python")
     key = (python, path.stat().st_mtime)
     when, problem = _checked.get(key, (0.0, "not checked"))
     if (problem and time.monotonic() - when > _RETRY_SECONDS) or when == 0.0:
@@ -127,9 +133,10 @@ def _problem(python: str) -> str:
         return str(error)
     version = tuple(int(v) for v in str(found["python"]).split(".")[:2])
     if version < OLDEST_PYTHON:
-        return f"is version {found['python']}, and {'.'.join(map(str, OLDEST_PYTHON))} or later is needed"
+        oldest = ".".join(map(str, OLDEST_PYTHON))
+        return tr("is version {}, and {} or later is needed").format(found["python"], oldest)
     if found["missing"]:
-        return f"lacks {', '.join(found['missing'])}"
+        return tr("lacks {}").format(", ".join(found["missing"]))
     return ""
 
 
@@ -161,13 +168,13 @@ def look_up(python: str, modules: tuple[str, ...]) -> dict[str, Any]:
                 creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),
             )
     except subprocess.TimeoutExpired:
-        raise EngineMissingError(f"did not answer within {_PROBE_SECONDS} s") from None
+        raise EngineMissingError(tr("did not answer within {} s").format(_PROBE_SECONDS)) from None
     except OSError as error:
-        raise EngineMissingError(f"cannot be started ({error.strerror or error})") from None
+        raise EngineMissingError(tr("cannot be started ({})").format(error.strerror or error)) from None
     for line in answer.stdout.decode("utf-8", "replace").splitlines():
         found = message_in(line) or {}
         if found.get("type") == "result" and {"python", "missing"} <= set(found):
             return found
     said = answer.stderr.decode("utf-8", "replace").strip().splitlines()
     detail = f": {said[-1][:200]}" if said else ""
-    raise EngineMissingError(f"does not answer like a Python (exit {answer.returncode}{detail})")
+    raise EngineMissingError(tr("does not answer like a Python (exit {}{})").format(answer.returncode, detail))

@@ -10,7 +10,7 @@ from qgis.PyQt.QtWidgets import QGridLayout, QLabel, QPushButton, QWidget
 
 from ...wsss_geo.classes import ClassScheme
 from ..scenes.tags import Tags, TagStore
-from ..translate import tr
+from ..translate import number, tr
 
 #: Classes that have a key, 1 to 9.
 KEYS = 9
@@ -59,7 +59,7 @@ class ClassRows(QWidget):
         """Show which classes the current scene has, and how many scenes have each."""
         for name, button, count in self._rows:
             button.setChecked(name in (tags or ()))
-            count.setText(f"{store.count(name):,}")
+            count.setText(number(store.count(name), ","))
 
 
 def swatch(color: str) -> QIcon:

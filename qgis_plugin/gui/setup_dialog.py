@@ -26,7 +26,7 @@ from ..engine.pythons import Python, PythonError, examine, find_python
 from ..engine.record import read_record
 from ..engine.steps import CPU, CUDA, INDEX, Source, bytes_needed, download_command, shown, steps
 from ..options import PYTHON
-from ..translate import tr
+from ..translate import fill, tr
 from .setup_task import SetUpTask
 
 _TICK_MS = 200
@@ -176,7 +176,7 @@ class SetUpDialog(QDialog):
             lines += ["", tr("The folder is filled, where there is a network, by"), ""]
             lines += [download_command(self._python.path, source.folder)]  # type: ignore[union-attr]
         self.text.setPlainText("\n".join(lines))
-        self.status.setText(tr("Needs about {:.1f} GB.").format(bytes_needed(source) / 1e9) if lines else "")
+        self.status.setText(fill(tr("Needs about {:.1f} GB."), bytes_needed(source) / 1e9) if lines else "")
         self._show_state()
 
     def _show_state(self) -> None:

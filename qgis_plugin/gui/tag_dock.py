@@ -26,7 +26,7 @@ from ..scenes.layer import (
 )
 from ..scenes.session import TagSession
 from ..scenes.style import style_scenes
-from ..translate import tr
+from ..translate import fill, tr
 from .fitting import scrolling
 from .scene_view import SceneView
 from .tag_page import TagPage
@@ -182,7 +182,7 @@ class TagDock(QgsDockWidget):
             elif sure is not None:
                 session.certainty[scene] = sure
         if session is not None:
-            known = tr("{:,} scenes measured").format(len(session.certainty))
+            known = fill(tr("{:,} scenes measured"), len(session.certainty))
             self.page.certainty.setText(known if self._measuring is None else f"{known} …")
 
     def _add_class(self, session: TagSession) -> None:

@@ -11,22 +11,22 @@ from qgis.PyQt.QtWidgets import QFormLayout, QGridLayout, QLabel, QProgressBar, 
 
 from ..compat import QShortcut
 from ..scenes.session import TagSession
-from ..translate import tr
+from ..translate import fill, mark, tr
 from .class_rows import KEYS, ClassRows
 from .fitting import layer_box
 
 #: Action, its keys, its button's text (none: keys alone). Keys work in the dock and on the map.
 _ACTIONS = (
-    ("next_untagged", ("Return", "Enter"), "Next Untagged"),
-    ("least_certain", ("L",), "Least Certain"),
-    ("previous", ("Left",), "Previous"),
-    ("next", ("Right",), "Next"),
+    ("next_untagged", ("Return", "Enter"), mark("Next Untagged")),
+    ("least_certain", ("L",), mark("Least Certain")),
+    ("previous", ("Left",), mark("Previous")),
+    ("next", ("Right",), mark("Next")),
     ("above", ("Up",), ""),
     ("below", ("Down",), ""),
-    ("none", ("0",), "None of These"),
-    ("clear", ("Delete", "Backspace"), "Untag"),
-    ("undo", ("Ctrl+Z",), "Undo"),
-    ("redo", ("Ctrl+Y", "Ctrl+Shift+Z"), "Redo"),
+    ("none", ("0",), mark("None of These")),
+    ("clear", ("Delete", "Backspace"), mark("Untag")),
+    ("undo", ("Ctrl+Z",), mark("Undo")),
+    ("redo", ("Ctrl+Y", "Ctrl+Shift+Z"), mark("Redo")),
 )
 
 
@@ -52,12 +52,12 @@ class TagPage(QWidget):
         self.certainty.setWordWrap(True)
         self.buttons = {name: self._button(name, keys, text) for name, keys, text in _ACTIONS if text}
         self.buttons["next_untagged"].setDefault(True)
-        self._add = self._button("add_class", (), "Add Class…")
-        self.save = self._button("save", (), "Save As…")
-        self.tile = self._button("tile", (), "Make Tile Set…")
-        self.pick = self._button("pick", (), "Pick on Map")
+        self._add = self._button("add_class", (), mark("Add Class…"))
+        self.save = self._button("save", (), mark("Save As…"))
+        self.tile = self._button("tile", (), mark("Make Tile Set…"))
+        self.pick = self._button("pick", (), mark("Pick on Map"))
         self.pick.setToolTip(tr("Choose a scene by a click on the map"))
-        self._leave = self._button("leave", (), "Other Scenes…")
+        self._leave = self._button("leave", (), mark("Other Scenes…"))
         self._shortcuts: list[Any] = []
         self._on_map: list[Any] = []
         self._lay_out()
@@ -66,7 +66,7 @@ class TagPage(QWidget):
         """Show the current scene."""
         tags, total = session.tags, len(session.scenes)
         words = tr("untagged") if tags is None else ", ".join(tags) or tr("none of the classes")
-        self.where.setText(tr("Scene <b>{:,}</b> of {:,}: {}").format(session.current + 1, total, words))
+        self.where.setText(fill(tr("Scene <b>{:,}</b> of {:,}: {}"), session.current + 1, total, words))
         self.progress.setMaximum(total)
         self.progress.setValue(session.store.tagged)
         self.rows.show_tags(tags, session.store)

@@ -26,7 +26,7 @@ from ...wsss_geo.errors import UsageError, WsssGeoError
 from ..model_card import ModelCardError, read_model_card
 from ..scenes.grid import MOST_SCENES
 from ..scenes.layer import grid_of, is_scene_layer
-from ..translate import tr
+from ..translate import fill, tr
 from .fitting import layer_box
 
 _SIZE = "wsss_geo/scene_size"
@@ -108,9 +108,9 @@ class TagSetup(QWidget):
         if not problem:
             grid = grid_of(raster, self.scene_size.value())
             rows, cols = grid.shape
-            self._about.setText(tr("{:,} scenes in {:,} rows and {:,} columns").format(len(grid), rows, cols))
+            self._about.setText(fill(tr("{:,} scenes in {:,} rows and {:,} columns"), len(grid), rows, cols))
             if len(grid) > MOST_SCENES:
-                problem = tr("{:,} scenes are too many; choose larger ones.").format(len(grid))
+                problem = fill(tr("{:,} scenes are too many; choose larger ones."), len(grid))
         if problem:
             self._about.setText(problem)
         self.start.setEnabled(not problem)
