@@ -12,6 +12,7 @@ from ..wsss_geo.jobs import DEVICES
 PREFIX = "wsss_geo/"
 PYTHON = PREFIX + "python"
 LAST_MODEL = PREFIX + "last_model"
+LAST_FEW_SHOT = PREFIX + "last_few_shot_model"
 MODEL_FOLDER = PREFIX + "model_folder"
 DEVICE = PREFIX + "device"
 THREADS = PREFIX + "threads"

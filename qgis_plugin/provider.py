@@ -7,6 +7,7 @@ from qgis.core import QgsProcessingProvider
 from qgis.PyQt.QtGui import QIcon
 
 from .algorithms.evaluate import Evaluate
+from .algorithms.find_similar import FindSimilar
 from .algorithms.scene_grid import MakeSceneGrid
 from .algorithms.segment import Segment
 from .algorithms.selftest import SelfTest
@@ -33,7 +34,7 @@ class WsssGeoProvider(QgsProcessingProvider):
 
     def loadAlgorithms(self) -> None:
         """Add all algorithms."""
-        for algorithm in (Segment, MakeSceneGrid, Tile, Train, Evaluate, Vectorize, SelfTest):
+        for algorithm in (Segment, FindSimilar, MakeSceneGrid, Tile, Train, Evaluate, Vectorize, SelfTest):
             self.addAlgorithm(algorithm())
 
     def supportedOutputRasterLayerExtensions(self) -> list[str]:

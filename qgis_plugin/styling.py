@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,9 @@ from qgis.core import (
 )
 
 from .compat import group_layer
+
+#: What a mask of "Find similar" holds where something was found.
+FOUND = 1
 
 # QGIS keeps a bare pointer to a post-processor and calls it after the algorithm has gone.
 _kept: deque[Any] = deque(maxlen=64)
@@ -42,7 +46,7 @@ def forget_stylers() -> None:
 
 
 class Styler(QgsProcessingLayerPostProcessorInterface):
-    """Styles a layer just loaded; ``role`` is mask, polygons or confidence."""
+    """Styles a layer just loaded; ``role`` is mask, found, polygons or confidence."""
 
     def __init__(self, role: str) -> None:
         super().__init__()
@@ -52,6 +56,8 @@ class Styler(QgsProcessingLayerPostProcessorInterface):
         """Style ``layer``; QGIS calls this in the main thread."""
         if self._role == "mask" and isinstance(layer, QgsRasterLayer):
             style_mask(layer)
+        elif self._role == "found" and isinstance(layer, QgsRasterLayer):
+            style_mask(layer, shown=(FOUND,))
         elif self._role == "confidence" and isinstance(layer, QgsRasterLayer):
             style_confidence(layer)
         elif self._role == "polygons" and isinstance(layer, QgsVectorLayer):
@@ -59,12 +65,14 @@ class Styler(QgsProcessingLayerPostProcessorInterface):
         layer.triggerRepaint()
 
 
-def style_mask(layer: QgsRasterLayer) -> None:
-    """Show the classes of a mask that have a name, in the colours of its colour table."""
+def style_mask(layer: QgsRasterLayer, shown: Collection[int] | None = None) -> None:
+    """Show the classes of a mask that have a name, or of them those ``shown``, in the colours of its colour table."""
     provider = layer.dataProvider()
     nodata = provider.sourceNoDataValue(1) if provider.sourceHasNoDataValue(1) else None
     entries = QgsPalettedRasterRenderer.colorTableToClassData(provider.colorTable(1))
     classes = [e for e in entries if e.label.strip() and e.value != nodata and e.label != str(int(e.value))]
+    if shown is not None:
+        classes = [c for c in classes if int(c.value) in shown]
     if classes:
         layer.setRenderer(QgsPalettedRasterRenderer(provider, 1, classes))
 

@@ -9,10 +9,12 @@ from qgis.core import (
     QgsApplication,
     QgsProcessingAlgRunnerTask,
     QgsProcessingContext,
+    QgsProcessingException,
     QgsProcessingFeedback,
     QgsProject,
 )
 
+from ..command import Command, command_of
 from ..translate import tr
 
 _WAIT_MS = 8000
@@ -53,12 +55,7 @@ class AlgorithmRun:
     def __init__(
         self, algorithm: str, parameters: Mapping[str, Any], ended: Callable[[dict[str, Any] | None], None]
     ) -> None:
-        found = QgsApplication.processingRegistry().algorithmById(algorithm)
-        if found is None:
-            raise RefusedError(
-                tr("{} is not among the Processing algorithms; load the plugin again.").format(algorithm)
-            )
-        made = found.create()
+        made = _made(algorithm)
         self.feedback = Feedback()
         self._context = QgsProcessingContext()
         self._context.setProject(QgsProject.instance())
@@ -92,3 +89,20 @@ class AlgorithmRun:
         _running.discard(self)
         if self._ended is not None:
             self._ended(dict(results) if ok and results and not self.cancelled else None)
+
+
+def command_for(algorithm: str, parameters: Mapping[str, Any]) -> Command:
+    """Return the command that does what a run with these parameters would do. Raises RefusedError."""
+    context = QgsProcessingContext()
+    context.setProject(QgsProject.instance())
+    try:
+        return command_of(_made(algorithm).job(dict(parameters), context))
+    except QgsProcessingException as error:
+        raise RefusedError(str(error)) from None
+
+
+def _made(algorithm: str) -> Any:
+    found = QgsApplication.processingRegistry().algorithmById(algorithm)
+    if found is None:
+        raise RefusedError(tr("{} is not among the Processing algorithms; load the plugin again.").format(algorithm))
+    return found.create()

@@ -19,7 +19,7 @@ from qgis.core import (
 )
 
 from ..confident import confident_layer
-from ..styling import style_confidence, style_mask, style_polygons
+from ..styling import FOUND, style_confidence, style_mask, style_polygons
 from ..translate import tr
 
 _GROUP = "wsss_geo/raster"
@@ -39,26 +39,27 @@ def output_paths(name: str, folder: str, polygons: bool) -> dict[str, str]:
     return {k: os.path.join(folder, f"{stem}_{suffix}") for k, suffix in wanted.items()}
 
 
-def load_results(raster_id: str, name: str, results: Mapping[str, Any], preview: bool) -> list[str]:
-    """Add what a segmentation wrote to the project, styled and grouped; return the ids of the layers, top first.
+def load_results(raster_id: str, name: str, results: Mapping[str, Any], preview: bool, found: str = "") -> list[str]:
+    """Add what a run wrote to the project, styled and grouped; return the ids of the layers, top first.
 
-    A preview is one layer, which takes the place of the one before.
+    A preview is one layer, which takes the place of the one before. Of a search, only what was ``found`` is shown.
     """
-    mask = QgsRasterLayer(results["OUTPUT"], f"{name}: {tr('Mask')}")
-    style_mask(mask)
+    label = f"{name}: {found}, {{}}" if found else f"{name}: {{}}"
+    mask = QgsRasterLayer(results["OUTPUT"], label.format(tr("Mask")))
+    style_mask(mask, (FOUND,) if found else None)
     path = str(Path(results["OUTPUT"]).with_suffix(".vrt"))
     title = tr("Preview") if preview else tr("Mask by confidence")
-    confident = confident_layer(mask, results["CONFIDENCE"], path, f"{name}: {title}")
+    confident = confident_layer(mask, results["CONFIDENCE"], path, label.format(title))
     group = _group(raster_id, name)
     if preview:
         _remove_previews(group)
         confident.setCustomProperty(_PREVIEW, True)
         return _add(group, [(confident, True)])
-    confidence = QgsRasterLayer(results["CONFIDENCE"], f"{name}: {tr('Confidence')}")
+    confidence = QgsRasterLayer(results["CONFIDENCE"], label.format(tr("Confidence")))
     style_confidence(confidence)
     layers: list[tuple[QgsMapLayer, bool]] = [(confident, True), (mask, False), (confidence, False)]
     if results.get("POLYGONS"):
-        polygons = QgsVectorLayer(results["POLYGONS"], f"{name}: {tr('Polygons')}", "ogr")
+        polygons = QgsVectorLayer(results["POLYGONS"], label.format(tr("Polygons")), "ogr")
         style_polygons(polygons)
         layers = [(polygons, True), (confident, False), *layers[1:]]
     _remove_previews(group)

@@ -155,6 +155,46 @@ def model(engine_python, tmp_path_factory):
     return str(made)
 
 
+@pytest.fixture(scope="session")
+def few_shot_model(engine_python, tmp_path_factory):
+    """An untrained few-shot model."""
+    made = tmp_path_factory.mktemp("few_shot") / "few_shot.safetensors"
+    script = Path(__file__).with_name("make_few_shot.py")
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    subprocess.run([engine_python, str(script), str(made)], check=True, env=environment, timeout=300)
+    return str(made)
+
+
+@pytest.fixture
+def polygons(qgis_app):
+    """``polygons(layer CRS, boxes)`` is a layer of rectangles (west, south, east, north), in the project."""
+    from qgis.core import (
+        QgsCoordinateReferenceSystem,
+        QgsFeature,
+        QgsGeometry,
+        QgsProject,
+        QgsRectangle,
+        QgsVectorLayer,
+    )
+
+    made = []
+
+    def make(boxes=((500_010, 4_999_950, 500_030, 4_999_980),), crs="EPSG:32632", name="examples"):
+        layer = QgsVectorLayer("Polygon", name, "memory")
+        layer.setCrs(QgsCoordinateReferenceSystem(crs))
+        for box in boxes:
+            feature = QgsFeature()
+            feature.setGeometry(QgsGeometry.fromRect(QgsRectangle(*box)))
+            layer.dataProvider().addFeature(feature)
+        layer.updateExtents()
+        QgsProject.instance().addMapLayer(layer)
+        made.append(layer.id())
+        return layer
+
+    yield make
+    QgsProject.instance().removeMapLayers([x for x in made if QgsProject.instance().mapLayer(x)])
+
+
 @pytest.fixture
 def raster(qgis_app, tmp_path):
     """A raster of 96 x 80 pixels, three bands of bytes, 1 m, UTM 32 north; the function returns its path."""
@@ -245,7 +285,7 @@ def run_task(name, parameters, context, feedback, project, then=None):
     task = QgsProcessingAlgRunnerTask(algorithm, loaded, context, feedback)
     task.executed.connect(lambda ok, results: outcome.append((ok, results)))
     QgsApplication.taskManager().addTask(task)
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + 500
     while not outcome and time.monotonic() < deadline:
         QgsApplication.processEvents()
         if then:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-IDS = {"segment", "scene_grid", "tile", "train", "evaluate", "vectorize", "selftest"}
+IDS = {"segment", "find_similar", "scene_grid", "tile", "train", "evaluate", "vectorize", "selftest"}
 
 
 @pytest.fixture
@@ -67,7 +67,8 @@ def test_labels_are_sentence_case_without_colon(provider):
 
 
 def test_every_field_of_a_job_is_a_parameter_or_placed(provider, package):
-    for name, cls in (("segment", "Segment"), ("tile", "Tile"), ("train", "Train"), ("evaluate", "Evaluate")):
+    classes = {"segment": "Segment", "find_similar": "FindSimilar", "tile": "Tile", "train": "Train"}
+    for name, cls in {**classes, "evaluate": "Evaluate"}.items():
         kind = getattr(package(f"algorithms.{name}"), cls)
         fields = {f.name for f in dataclasses.fields(kind.JOB)}
         parameters = {p.name().lower() for p in provider.algorithm(name).parameterDefinitions()}
