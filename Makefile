@@ -3,7 +3,7 @@ SHELL := /bin/sh
 PYTHON_BIN := .venv/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-engine test-qgis lint types bench docs plugin lock
+.PHONY: help setup demo test test-engine test-qgis lint types bench docs plugin lock audit sbom
 
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 14
@@ -37,11 +37,16 @@ bench: setup ## Measure polygons, prediction and training steps against other pr
 	$(PYTHON_BIN) benchmarks/train_step.py
 
 docs: setup ## Build the documentation: site/index.html
-	@tools/setup.sh docs
 	NO_MKDOCS_2_WARNING=1 .venv/bin/mkdocs build --strict --quiet
 
 plugin: ## Build the QGIS plugin: dist/wsss_geo_segment.zip
 	@python3 tools/package_plugin.py --zip dist/wsss_geo_segment.zip
 
-lock: ## Write constraints.txt anew with the newest versions that fit
+lock: setup ## Write the lock files and constraints.txt anew with the newest versions that fit
 	@tools/lock.sh
+
+audit: setup ## Look for known weaknesses in the packages (asks the package index) and in the code
+	@$(PYTHON_BIN) tools/audit.py
+
+sbom: setup ## Write what the engine consists of as CycloneDX: dist/*.cdx.json
+	@$(PYTHON_BIN) tools/sbom.py

@@ -1,8 +1,7 @@
 #!/bin/sh
 # Prepare this machine, doing only what is not done yet.
 #
-#   tools/setup.sh engine   .venv with the engine and the tools of development
-#   tools/setup.sh docs     what builds the documentation, into .venv
+#   tools/setup.sh engine   .venv with the engine and the tools of development and documentation
 #   tools/setup.sh qgis     QGIS and what its tests need, from the system's packages (Debian, Ubuntu)
 #
 # PYTHON chooses the interpreter that .venv is made with. Exit code 4: something is missing that cannot be installed.
@@ -50,21 +49,7 @@ venv_fits() {
         && .venv/bin/python -c 'import pip' 2>/dev/null && grep -qF "$PWD/.venv" .venv/pyvenv.cfg
 }
 
-pip=".venv/bin/python -m pip --disable-pip-version-check install -q -c constraints.txt"
-
-# Print the packages of a dependency group of pyproject.toml.
-group() {
-    .venv/bin/python -c '
-import sys, tomllib
-print(*tomllib.load(open("pyproject.toml", "rb"))["dependency-groups"][sys.argv[1]])' "$1"
-}
-
-setup_docs() {
-    .venv/bin/python -c 'import material, mkdocs_click, mkdocstrings_handlers.python' 2>/dev/null && return
-    say "installing what builds the documentation"
-    # shellcheck disable=SC2046 # a list of words
-    $pip $(group docs) || fail "the packages could not be installed"
-}
+pip=".venv/bin/python -m pip --disable-pip-version-check install -q"
 
 setup_engine() {
     python=$(find_python) || {
@@ -73,7 +58,7 @@ setup_engine() {
         python=$(find_python) || fail "Python 3.11 or later is needed; name one with PYTHON=/path/to/python"
     }
     "$python" -c 'import venv, ensurepip' 2>/dev/null || need_packages python3-venv
-    wanted=$( (cat constraints.txt pyproject.toml tools/setup.sh && "$python" -V) | cksum)
+    wanted=$( (cat requirements.lock constraints.txt pyproject.toml tools/setup.sh && "$python" -V) | cksum)
     if ! venv_fits "$python"; then
         say "making .venv with $python ($("$python" -V))"
         "$python" -m venv --clear .venv || fail "$python cannot make a virtual environment"
@@ -81,11 +66,11 @@ setup_engine() {
         return
     fi
     say "installing packages into .venv (the first time this takes some minutes)"
-    dev=$(group dev)
-    # torch by itself first: a build of the same version that is there already, for another kind of machine, stays.
-    # Then what builds the project, so that it is pinned like all the rest.
-    # shellcheck disable=SC2086 # lists of words
-    { $pip torch && $pip $dev && $pip --no-build-isolation -e .; } || fail "the packages could not be installed"
+    # Wheels alone, so that no package's own program runs here, and none but those whose hashes are known.
+    $pip --require-hashes --no-deps --only-binary :all: -r requirements.lock || fail "the packages could not be installed"
+    # torch by its version: any build of it will do, one that is there already stays. torch.lock has hashes of some.
+    { $pip -c constraints.txt torch torchvision && $pip --no-deps --no-build-isolation -e .; } \
+        || fail "torch and the engine could not be installed"
     printf '%s\n' "$wanted" >.venv/setup-done
     say ".venv is ready; the program is .venv/bin/wsss-geo"
 }
@@ -98,7 +83,6 @@ setup_qgis() {
 
 case "${1:-engine}" in
     engine) setup_engine ;;
-    docs) setup_docs ;;
     qgis) setup_qgis ;;
-    *) say "unknown part $1: engine, docs or qgis"; exit 2 ;;
+    *) say "unknown part $1: engine or qgis"; exit 2 ;;
 esac
