@@ -127,7 +127,7 @@ def test_several_rasters_have_results_of_their_own(model, tmp_path):
 #: Serves the folder argv[1] by ranges, in a process of its own: GDAL may hold Python's lock while it asks. Says its
 #: port, then every request and how many bytes it gave.
 SERVER = """
-import http.server, sys
+import hashlib, http.server, sys
 from pathlib import Path
 
 class Ranges(http.server.BaseHTTPRequestHandler):
@@ -145,6 +145,7 @@ class Ranges(http.server.BaseHTTPRequestHandler):
         print(self.command, path.name, len(body), flush=True)
         self.send_response(206 if span else 200)
         self.send_header("Accept-Ranges", "bytes")
+        self.send_header("ETag", hashlib.md5(content).hexdigest())
         self.send_header("Content-Length", str(last - first + 1))
         if span:
             self.send_header("Content-Range", f"bytes {first}-{last}/{len(content)}")
@@ -225,3 +226,21 @@ def test_a_server_without_the_file(model, tmp_path, server):
     with pytest.raises(InputError, match="cannot be opened"):
         predict(model, f"{server[0]}/none.tif", tmp_path / "m.tif")
     assert not (tmp_path / "m.tif").exists()
+
+
+def test_a_file_that_is_replaced_on_its_server_is_noticed(model, tmp_path, server):
+    address, folder, _ = server
+    write(folder / "scene.tif", picture(90, 70))
+    write(folder / "other.tif", picture(90, 70, 1))
+
+    class Replacing(Progress):
+        def step(self, done, total, note="", stage=""):
+            if stage == "predict" and done > 0 and (folder / "other.tif").exists():
+                (folder / "other.tif").replace(folder / "scene.tif")
+
+    job = PredictJob((f"{address}/scene.tif",), model, str(tmp_path / "m.tif"), device="cpu")
+    before = sorted(tmp_path.iterdir())
+    with pytest.raises(InputError, match="was changed while it was read"):
+        run.run(job, Replacing())
+    assert sorted(tmp_path.iterdir()) == before
+    assert run.run(job, Progress()).valid_share == 1

@@ -12,7 +12,7 @@ from rasterio.crs import CRS
 from wsss_geo.errors import InputError
 from wsss_geo.raster.files import GDAL_ERRORS, open_raster, reason
 from wsss_geo.raster.gsd import pixel_metres
-from wsss_geo.record import fingerprint
+from wsss_geo.raster.remote import changed, stamp, stamps
 
 Color = tuple[int, int, int, int]
 
@@ -80,12 +80,11 @@ class RasterInfo:
         return GeoGrid(self.height, self.width, self.transform, self.crs)
 
     def check_unchanged(self) -> None:
-        """Raise InputError if the files are no longer those that were described, by size and time."""
+        """Raise InputError if the files are no longer those that were described, by size and time or ETag."""
         noted = dict(self.fingerprint)
         parts = noted.pop("parts", [])
-        for part in (noted, *parts):
-            if part != fingerprint(part["path"]):
-                raise InputError(part["path"], "was changed while it was read", "run again when it is at rest")
+        for path in changed([noted, *parts]):
+            raise InputError(path, "was changed while it was read", "run again when it is at rest")
 
     def __str__(self) -> str:
         """One line for people."""
@@ -143,11 +142,11 @@ def _info(path: str, dataset: Any) -> RasterInfo:
 
 def _fingerprint(path: str, dataset: Any) -> dict[str, Any]:
     """Fingerprint of the file and, of a virtual raster, of those that it is made of."""
-    own = fingerprint(path)
+    own = stamp(path)
     if dataset.driver != "VRT":
         return own
     parts = [name for name in dataset.files if name != path]
-    return {**own, "parts": [fingerprint(name) for name in parts]}
+    return {**own, "parts": stamps(parts)}
 
 
 def _georeference(dataset: Any) -> tuple[CRS | None, Affine, str]:
