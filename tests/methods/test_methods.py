@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 import torch
 
 from wsss_geo.classes import IGNORE, ClassScheme
 from wsss_geo.errors import UsageError
 from wsss_geo.methods import METHODS, settings_from
-from wsss_geo.methods.aerial import absence_loss, tag_loss
+from wsss_geo.methods.aerial import absence_loss, presence_loss, tag_loss
 from wsss_geo.methods.base import Labeller
 from wsss_geo.nn.class_tokens import ClassTokenNetwork
 from wsss_geo.nn.network import Network
@@ -166,6 +168,20 @@ def test_single_tag_scenes_are_dense_labels_from_the_first_step():
     labels = method.teacher_labels(batch.clean, allowed, torch.ones(3, 8, 8, dtype=torch.bool), step=0)
     assert (labels[0] == 0).all()
     assert (labels[1:] == IGNORE).all()
+
+
+def test_presence_loss_asks_for_as_much_of_a_cell_as_a_tag_promises():
+    shares = torch.zeros(1, 2, 4, 8)
+    shares[0, 0, 0, :2] = 0.5  # class 0 on two of the sixteen answers of the left cell
+    cells = torch.tensor([[[[1.0, 0.0]], [[0.0, 0.0]]]])  # tagged there and nowhere else
+    usable = torch.ones(1, 4, 8, dtype=torch.bool)
+    assert presence_loss(shares, cells, usable, 1 / 8).item() == pytest.approx(-math.log(0.5))
+    assert presence_loss(shares, cells, usable, 1 / 4).item() == pytest.approx(-math.log(0.25))
+    usable[0, 0, 0] = False
+    assert presence_loss(shares, cells, usable, 1 / 8).item() == pytest.approx(-math.log(0.25))
+    assert presence_loss(shares, torch.zeros_like(cells), usable, 1 / 8) == 0
+    shares[0, 1] = 0.9  # what no tag names does not count
+    assert presence_loss(shares, cells, usable, 1 / 8).item() == pytest.approx(-math.log(0.25))
 
 
 def test_absence_loss_is_the_log_share_of_what_is_allowed():

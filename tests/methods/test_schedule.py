@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
-from wsss_geo.nn.schedule import ema_update, learning_rate_factor
+from wsss_geo.nn.schedule import ema_update, growing_momentum, learning_rate_factor
 
 
 def test_published_values() -> None:
@@ -66,3 +66,13 @@ def test_the_source_stays_and_extremes_are_exact() -> None:
 def test_different_networks_are_refused() -> None:
     with pytest.raises(ValueError, match="bias"):
         ema_update(nn.Linear(2, 2), nn.Linear(2, 2, bias=False), 0.9)
+
+
+def test_a_moving_average_looks_back_on_a_share_of_the_steps_so_far():
+    average, history = 0.0, []
+    for step in range(4000):
+        average = growing_momentum(step) * average + (1 - growing_momentum(step)) * step
+        history.append(step - average)
+    assert history[0] == 0
+    assert history[399] == pytest.approx(40, abs=2)
+    assert history[3999] == pytest.approx(400, abs=2)

@@ -8,11 +8,14 @@ In a mosaic of neighbouring scenes all this holds for each of them, while the ne
 - A teacher (moving average of the student, seeing the view without jitter) scores each token by evidence and
   decoder, both masked to the tagged classes; where it is sure, it labels the student's decoder, balanced over
   classes. Scenes with one tag are labelled whole.
-- The decoder pays for every probability it gives to an absent class.
+- The decoder pays for every probability it gives to an absent class, and for every tag of which it finds less than a
+  tag promises: the share of a scene from which on a class is tagged.
 
     L = L_cls + w_seg CE(decoder, teacher's labels) + w_absent mean -log(1 - sum of absent p)
+        + w_present mean over tags -log(mean p of the tagged class over its best tokens)
 
-Relatives: CoSA (ECCV 2024) for the teacher, OME (TGRS 2023) for data without background.
+Relatives: CoSA (ECCV 2024) for the teacher, OME (TGRS 2023) for data without background, CCNN (Pathak et al., ICCV
+2015) for sizes as constraints.
 """
 
 from __future__ import annotations
@@ -31,7 +34,7 @@ from wsss_geo.methods.base import Batch, Labeller, Method, ScratchSettings
 from wsss_geo.nn.heads import top_pool
 from wsss_geo.nn.network import Network
 from wsss_geo.nn.processes import joint_mean
-from wsss_geo.nn.schedule import ema_update
+from wsss_geo.nn.schedule import ema_update, growing_momentum
 from wsss_geo.nn.tensors import resize, resize_nearest, split_cells
 from wsss_geo.tileset.photometry import LAND, Jitter
 
@@ -47,13 +50,16 @@ class AerialSettings(ScratchSettings):
     confidence: float = 0.7
     w_seg: float = 1.0
     w_absent: float = 0.5
+    w_present: float = 0.5
+    present: float = 0.05
+    """Share of a scene that a tag promises at the least."""
 
 
 class Aerial(Method):
     """See the module's text."""
 
     name = "aerial"
-    terms = ("cls", "seg", "absent")
+    terms = ("cls", "seg", "absent", "present")
     settings_type = AerialSettings
     cam_from = "middle"
     colours: ClassVar[Mapping[str, Jitter]] = {"image": LAND}
@@ -80,6 +86,7 @@ class Aerial(Method):
             "cls": tag_loss(evidence, cells, s.top),
             "seg": s.w_seg * self.labeller.loss(logits, labels),
             "absent": s.w_absent * absence_loss(logits, allowed, usable),
+            "present": s.w_present * presence_loss(self._taggable_shares(logits), cells, usable, s.present),
         }
 
     def allowed(self, cells: Tensor, size: tuple[int, int]) -> Tensor:
@@ -110,9 +117,13 @@ class Aerial(Method):
         sure = (best > s.confidence) & (step >= s.start * self.steps)
         return torch.where((sure | (allowed.sum(dim=1) == 1)) & usable, label, IGNORE)
 
+    def _taggable_shares(self, logits: Tensor) -> Tensor:
+        """Probabilities [B,K,h,w] of the taggable classes, from logits in the order of the labels."""
+        return logits.float().softmax(dim=1)[:, int(self.labeller.has_cold) :]
+
     def after_step(self, step: int) -> None:
-        """Let the teacher follow, closely in the first steps."""
-        ema_update(self.teacher, self.network, min(self.settings.momentum, (1 + step) / (10 + step)))
+        """Let the teacher follow."""
+        ema_update(self.teacher, self.network, growing_momentum(step))
 
     @property
     def product(self) -> Network:
@@ -140,6 +151,18 @@ def absence_loss(logits: Tensor, allowed: Tensor, usable: Tensor) -> Tensor:
     kept = logits.masked_fill(~allowed, -torch.inf).logsumexp(dim=1)
     surprise = torch.where(usable, logits.logsumexp(dim=1) - kept.masked_fill(~usable, 0.0), 0.0)
     return joint_mean(surprise.sum(), usable.sum())
+
+
+def presence_loss(shares: Tensor, cells: Tensor, usable: Tensor, least: float) -> Tensor:
+    """Mean over the tags of all cells of -log(probability of the tagged class where it is highest in the cell).
+
+    ``shares`` [B,K,h,w] are probabilities of the taggable classes, ``cells`` [B,K,g,g] the tags; what counts is the
+    mean over the best ``least`` of a cell. Where not ``usable``, bool [B,h,w], a probability is 0.
+    """
+    rows, cols = cells.shape[-2:]
+    tags = split_cells(cells, rows, cols).flatten(1) > 0.5
+    found = top_pool(split_cells(shares * usable[:, None], rows, cols), least)
+    return joint_mean((-found.clamp(min=1e-6).log() * tags).sum(), tags.sum())
 
 
 def _masked_shares(scores: Tensor, allowed: Tensor) -> Tensor:

@@ -96,8 +96,6 @@ class ScratchSettings(Settings):
     warmup: float = 0.05
     top: float = 1 / 12
     """Share of a view's tokens whose mean evidence answers for a tag."""
-    momentum: float = 0.99
-    """Of the moving average that is the product."""
 
 
 class Method(nn.Module):

@@ -17,7 +17,7 @@ from wsss_geo.methods.base import Batch, Method, ScratchSettings
 from wsss_geo.nn.heads import top_pool
 from wsss_geo.nn.losses import class_balanced_cross_entropy, multilabel_soft_margin
 from wsss_geo.nn.network import Network
-from wsss_geo.nn.schedule import ema_update
+from wsss_geo.nn.schedule import ema_update, growing_momentum
 from wsss_geo.tileset.photometry import LAND, Jitter
 
 
@@ -49,8 +49,8 @@ class Supervised(Method):
         }
 
     def after_step(self, step: int) -> None:
-        """Let the average follow, closely in the first steps."""
-        ema_update(self.average, self.network, min(self.settings.momentum, (1 + step) / (10 + step)))
+        """Let the average follow."""
+        ema_update(self.average, self.network, growing_momentum(step))
 
     @property
     def product(self) -> Network:

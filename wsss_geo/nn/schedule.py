@@ -21,6 +21,14 @@ def learning_rate_factor(
     return float(max(0.0, 1 - step / total_steps) ** power)
 
 
+def growing_momentum(step: int) -> float:
+    """Momentum after ``step`` (from 0) of a moving average that looks back on about a ninth of the steps so far.
+
+    It follows closely at first, and steadies as changes become small, however long the run.
+    """
+    return (1 + step) / (10 + step)
+
+
 @torch.no_grad()
 def ema_update(target_module: nn.Module, source_module: nn.Module, momentum: float) -> None:
     """Move the weights of ``target_module`` towards ``source_module``, in place.
