@@ -1,0 +1,61 @@
+"""Starts commands as processes of their own, quickly: loads what all of them load, then forks one for each.
+
+Standard input brings a JSON object a line, each of which gets a line back. ``{"words": [...], ...}`` starts
+``wsss-geo WORD...`` and gives its process id; ``{"wait": pid}`` waits for its end and gives its exit code, negative for
+a signal. A process leads a session, writes to the files ``out`` and ``err``, runs the Python of ``before`` first and,
+unless ``rights``, has none of the powers of root over files.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import os
+import signal
+import sys
+
+from wsss_geo.cli import main
+
+PR_SET_PDEATHSIG = 1
+
+
+def load():
+    """Import what the commands import late."""
+    import wsss_geo.fitting.loader
+    import wsss_geo.inference.run
+    import wsss_geo.tiling.run
+    import wsss_geo.training.run  # noqa: F401
+
+
+def give_up_rights():
+    """Drop all capabilities, so that permissions hold for root as well; see capset(2)."""
+    header, none = (ctypes.c_uint32 * 2)(0x20080522, 0), (ctypes.c_uint32 * 6)()
+    if ctypes.CDLL(None, use_errno=True).capset(header, none):
+        raise OSError(ctypes.get_errno(), "capset")
+
+
+def become(order):
+    """Turn this process, just forked, into the command."""
+    os.setsid()
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)  # no session of tests leaves anything running
+    for number, name in ((1, order["out"]), (2, order["err"])):
+        os.dup2(os.open(name, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), number)
+    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+    if not order["rights"]:
+        give_up_rights()
+    exec(order["before"], {"__name__": "before"})
+    main(order["words"], prog_name="wsss-geo")
+
+
+if __name__ == "__main__":
+    load()
+    for line in iter(sys.stdin.readline, ""):
+        order = json.loads(line)
+        if "wait" in order:
+            answer = os.waitstatus_to_exitcode(os.waitpid(order["wait"], 0)[1])
+        else:
+            answer = os.fork()
+            if not answer:
+                become(order)
+        sys.stdout.write(f"{answer}\n")
+        sys.stdout.flush()
