@@ -69,7 +69,7 @@ class SimilarForm(RunForm):
         self.other = layer_box()
         self.other.setFilters(filters.RasterLayer)
         self.other.setAllowEmptyLayer(True, tr("[The same raster]"))
-        self.other.setLayer(None)
+        self.other.setCurrentIndex(0)
         self.name = QLineEdit(tr("found"))
         drawing = QHBoxLayout()
         for widget in (self.draw_button, self.back_button):
