@@ -8,7 +8,6 @@ from __future__ import annotations
 import errno
 import json
 import os
-import stat
 import tempfile
 import time
 from pathlib import Path
@@ -104,23 +103,6 @@ def test_a_full_disk_on_this_side_is_one_sentence(qgis_run, fake_engine, paramet
             qgis_run("segment", parameters())
     with pytest.raises(QgsProcessingException, match=r"report\.part\.html cannot be written \(No such file"):
         qgis_run("segment", parameters(REPORT=str(tmp_path / "no/such/report.html")))
-
-
-def test_the_real_engine_without_memory_is_one_sentence(qgis_run, engine_python, monkeypatch, raster, model, tmp_path):
-    """A Python that may have only so much address space."""
-    from qgis.core import QgsProcessingException
-
-    wrapper = tmp_path / "python"
-    wrapper.write_text(f'#!/bin/sh\nulimit -v 3000000\nexec "{engine_python}" "$@"\n')
-    wrapper.chmod(wrapper.stat().st_mode | stat.S_IXUSR)
-    monkeypatch.setenv("WSSS_GEO_PYTHON", str(wrapper))
-    scene = raster("big.tif", width=2600, height=2600)
-    with pytest.raises(QgsProcessingException) as caught:
-        qgis_run("segment", {"INPUT": scene, "MODEL": model, "OUTPUT": str(tmp_path / "cover.tif"),
-                             "WINDOW": 1024, "BATCH_SIZE": 4, "DEVICE": "cpu"})  # fmt: skip
-    assert "memory" in str(caught.value)
-    assert "Traceback" not in str(caught.value)
-    assert not [p for p in tmp_path.rglob("cover*") if p.is_file()]
 
 
 @pytest.fixture
