@@ -1,6 +1,8 @@
 """The compiled loops of the tracer: labelling rows, visiting corners, following links.
 
-The pixels of a row are framed by `OUTSIDE` on both sides. See `wsss_geo.vector.trace` for the whole.
+A row of pixels is held as its runs of equal values: boundaries turn and regions meet only where a run begins in one of
+two neighbouring rows, so all that lies between costs no more than one look at each pixel. The first run is what lies
+left of the raster, the last what lies right of it, both `OUTSIDE`. See `wsss_geo.vector.trace` for the whole.
 """
 
 from __future__ import annotations
@@ -15,6 +17,12 @@ OUTSIDE = -1
 
 #: Columns of a node: corner, scan label of its region, next node of the ring, scan label beyond the boundary to there.
 X, Y, OWNER, NEXT, ACROSS = range(5)
+
+#: Rows of an array of runs: first column, value, scan label. After the last run stands a first column beyond all.
+START, VALUE, LABEL = range(3)
+
+#: Places in the counts of a scan: nodes, saddles, labels, rows, runs of the last row.
+NODES, SADDLES, LABELS, ROWS, RUNS = range(5)
 
 _Int32 = npt.NDArray[np.int32]
 _Int64 = npt.NDArray[np.int64]
@@ -50,62 +58,90 @@ def flatten(parent: _Int32) -> _Int32:
 
 
 @compiled
-def _label_row(upper, upper_labels, lower, lower_labels, nodata, parent, values, count):  # type: ignore[no-untyped-def]
-    """Label the pixels of ``lower`` (int32 [W + 2], framed by OUTSIDE); return the number of labels so far."""
-    for i in range(1, len(lower) - 1):
-        value = lower[i]
-        if value in (nodata, OUTSIDE):
-            lower[i] = OUTSIDE
-            lower_labels[i] = OUTSIDE
-        elif value == lower[i - 1]:
-            label = lower_labels[i - 1]
-            lower_labels[i] = label
-            if value == upper[i] and value != upper[i - 1]:
-                a, b = find(parent, label), find(parent, upper_labels[i])
-                if a < b:
-                    parent[b] = a
-                else:
-                    parent[a] = b
-        elif value == upper[i]:
-            lower_labels[i] = upper_labels[i]
-        else:
-            parent[count] = count
-            values[count] = value
-            lower_labels[i] = count
+def _find_runs(row, nodata, runs):  # type: ignore[no-untyped-def]
+    """Fill START and VALUE of ``runs`` (int32 [3, W + 3]) from the pixels ``row`` [W]; return how many."""
+    runs[START, 0] = -1
+    runs[VALUE, 0] = runs[LABEL, 0] = OUTSIDE
+    count, width, seen, last = 1, len(row), OUTSIDE, OUTSIDE
+    for x in range(width):
+        if row[x] == seen:
+            continue
+        seen = row[x]
+        value = OUTSIDE if seen == nodata else seen
+        if value != last:
+            runs[START, count] = x
+            runs[VALUE, count] = last = value
             count += 1
+    if last != OUTSIDE:
+        runs[START, count] = width
+        runs[VALUE, count] = OUTSIDE
+        count += 1
+    runs[START, count] = width + 1
     return count
 
 
 @compiled
-def scan_rows(rows, weights, frame, nodata, parent, values, sums, vertical, nodes, saddles, counts):  # type: ignore[no-untyped-def]
-    """Label each row, then visit the corners above it; ``frame`` [4, W + 2] holds the last row and its labels."""
-    upper, upper_labels, lower, lower_labels = frame[0], frame[1], frame[2], frame[3]
+def _label_runs(upper, lower, runs, parent, values, count):  # type: ignore[no-untyped-def]
+    """Label the ``runs`` runs of the row ``lower`` below the row ``upper``; return the number of labels so far."""
+    first = 0  # run above that reaches to where the one below begins
+    for run in range(1, runs):
+        value, begin, end = lower[VALUE, run], lower[START, run], lower[START, run + 1]
+        label = OUTSIDE
+        if value != OUTSIDE:
+            while upper[START, first + 1] <= begin:
+                first += 1
+            above = first
+            while upper[START, above] < end:
+                if upper[VALUE, above] == value:
+                    if label == OUTSIDE:
+                        label = upper[LABEL, above]
+                    else:
+                        a, b = find(parent, label), find(parent, upper[LABEL, above])
+                        if a < b:
+                            parent[b] = a
+                        else:
+                            parent[a] = b
+                above += 1
+            if label == OUTSIDE:
+                label = count
+                parent[count] = count
+                values[count] = value
+                count += 1
+        lower[LABEL, run] = label
+    return count
+
+
+@compiled
+def scan_rows(rows, weights, nodata, frames, parent, values, sums, vertical, nodes, saddles, counts):  # type: ignore[no-untyped-def]
+    """Label each row, then visit the corners above it; ``frames`` int32 [2, 3, W + 3] holds the runs of two rows.
+
+    They take turns. Before the first row both are empty.
+    """
     for i in range(len(rows)):
-        lower[1:-1] = rows[i]
-        counts[2] = _label_row(upper, upper_labels, lower, lower_labels, nodata, parent, values, counts[2])
-        _visit_corners(counts[3], upper, lower, upper_labels, lower_labels, vertical, nodes, saddles, counts)
+        upper, lower = frames[counts[ROWS] % 2], frames[(counts[ROWS] + 1) % 2]
+        runs = _find_runs(rows[i], nodata, lower)
+        counts[LABELS] = _label_runs(upper, lower, runs, parent, values, counts[LABELS])
+        _visit_corners(counts[ROWS], rows.shape[1], upper, lower, vertical, nodes, saddles, counts)
         if len(weights):
-            for j in range(rows.shape[1]):
-                if lower_labels[j + 1] != OUTSIDE:
-                    sums[lower_labels[j + 1]] += weights[i, j]
-        upper[:] = lower
-        upper_labels[:] = lower_labels
-        counts[3] += 1
+            for run in range(1, runs):
+                if lower[LABEL, run] != OUTSIDE:
+                    for x in range(lower[START, run], lower[START, run + 1]):
+                        sums[lower[LABEL, run]] += weights[i, x]
+        counts[RUNS] = runs
+        counts[ROWS] += 1
 
 
 @compiled
-def relabel_rows(rows, frame, nodata, parent, values, count, new_values):  # type: ignore[no-untyped-def]
-    """Label each row as `scan_rows` does and replace it by new values in place; return the number of labels."""
-    upper, upper_labels, lower, lower_labels = frame[0], frame[1], frame[2], frame[3]
+def relabel_rows(rows, nodata, frames, parent, values, counts, new_values):  # type: ignore[no-untyped-def]
+    """Label each row as `scan_rows` does and replace it by new values in place."""
     for i in range(len(rows)):
-        lower[1:-1] = rows[i]
-        count = _label_row(upper, upper_labels, lower, lower_labels, nodata, parent, values, count)
-        for j in range(rows.shape[1]):
-            if lower_labels[j + 1] != OUTSIDE:
-                rows[i, j] = new_values[lower_labels[j + 1]]
-        upper[:] = lower
-        upper_labels[:] = lower_labels
-    return count
+        upper, lower = frames[counts[ROWS] % 2], frames[(counts[ROWS] + 1) % 2]
+        runs = _find_runs(rows[i], nodata, lower)
+        counts[LABELS] = _label_runs(upper, lower, runs, parent, values, counts[LABELS])
+        for run in range(1, runs):
+            if lower[LABEL, run] != OUTSIDE:
+                rows[i, lower[START, run] : lower[START, run + 1]] = new_values[lower[LABEL, run]]
+        counts[ROWS] += 1
 
 
 @compiled
@@ -113,13 +149,13 @@ def _add_node(nodes, counts, x, y, owner):  # type: ignore[no-untyped-def]
     """Append a node for the region ``owner``; nothing is traced for what is outside."""
     if owner == OUTSIDE:
         return OUTSIDE
-    i = counts[0]
+    i = counts[NODES]
     nodes[i, X] = x
     nodes[i, Y] = y
     nodes[i, OWNER] = owner
     nodes[i, NEXT] = OUTSIDE
     nodes[i, ACROSS] = OUTSIDE
-    counts[0] = i + 1
+    counts[NODES] = i + 1
     return i
 
 
@@ -131,20 +167,26 @@ def _link(nodes, start, end, across):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def _visit_corners(y, upper, lower, upper_labels, lower_labels, vertical, nodes, saddles, counts):  # type: ignore[no-untyped-def]
-    """Add and link the nodes of one row of corners.
+def _visit_corners(y, width, upper, lower, vertical, nodes, saddles, counts):  # type: ignore[no-untyped-def]
+    """Add and link the nodes of one row of corners, those between the rows ``upper`` and ``lower``.
 
     Around a corner lie the pixels a b (above) and c d (below). ``above`` and ``below`` are the nodes where the
     horizontal boundary on the left of the corner began, for the regions on its two sides; ``vertical`` [2, W + 1]
     holds the same of the vertical boundary above each corner, for the regions west and east of it.
     """
     above = below = OUTSIDE
-    for x in range(len(upper) - 1):
-        a, b, c, d = upper[x], upper[x + 1], lower[x], lower[x + 1]
-        north, west, east, south = a != b, a != c, b != d, c != d
-        if not ((north or south) and (west or east)):
-            continue  # inside a region, or on a straight boundary between the same two
-        label_a, label_b, label_c, label_d = upper_labels[x], upper_labels[x + 1], lower_labels[x], lower_labels[x + 1]
+    i = j = 0  # the runs of a and c, then of b and d
+    while True:
+        x = min(upper[START, i + 1], lower[START, j + 1])
+        if x > width:
+            break
+        a, c, label_a, label_c = upper[VALUE, i], lower[VALUE, j], upper[LABEL, i], lower[LABEL, j]
+        north, south = upper[START, i + 1] == x, lower[START, j + 1] == x
+        i, j = i + north, j + south
+        b, d, label_b, label_d = upper[VALUE, i], lower[VALUE, j], upper[LABEL, i], lower[LABEL, j]
+        west, east = a != c, b != d
+        if not (west or east):
+            continue  # on a straight boundary between the same two
         node_a = _add_node(nodes, counts, x, y, label_a)
         node_b = _add_node(nodes, counts, x, y, label_b) if north else node_a
         if not west:
@@ -171,11 +213,11 @@ def _visit_corners(y, upper, lower, upper_labels, lower_labels, vertical, nodes,
             vertical[0, x], vertical[1, x] = node_c, node_d
         if north and west and east and south:
             if a == d and a != OUTSIDE:
-                saddles[counts[1], 0], saddles[counts[1], 1] = node_a, node_d
-                counts[1] += 1
+                saddles[counts[SADDLES], 0], saddles[counts[SADDLES], 1] = node_a, node_d
+                counts[SADDLES] += 1
             if b == c and b != OUTSIDE:
-                saddles[counts[1], 0], saddles[counts[1], 1] = node_b, node_c
-                counts[1] += 1
+                saddles[counts[SADDLES], 0], saddles[counts[SADDLES], 1] = node_b, node_c
+                counts[SADDLES] += 1
 
 
 @compiled

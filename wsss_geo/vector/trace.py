@@ -3,7 +3,7 @@
 Corners of pixels are visited row by row. A corner becomes a node of every region around it as soon as the boundary
 turns or branches there, also of a region that the boundary passes straight: so two neighbours always share the same
 nodes, which makes the polygons a valid coverage. Each node is linked to the next one of its region when the stretch
-of boundary between them ends; only two rows of pixels, one pointer per column and the nodes are held in memory.
+of boundary between them ends; only the runs of two rows, one pointer per column and the nodes are held in memory.
 
 Coordinates are pixel corners: x to the right, y down, (0, 0) the upper left corner of the raster. Regions lie on the
 left of their rings as seen in the image, so outer rings run counterclockwise there.
@@ -19,9 +19,13 @@ import numpy.typing as npt
 
 from wsss_geo.vector.scan import (
     ACROSS,
+    LABEL,
     NEXT,
     OUTSIDE,
     OWNER,
+    ROWS,
+    RUNS,
+    START,
     X,
     Y,
     close,
@@ -86,14 +90,14 @@ class Scanner:
     def __init__(self, width: int, nodata: int | None, connectivity: int = 4) -> None:
         self._width, self._connectivity = width, connectivity
         self._nodata = OUTSIDE if nodata is None else nodata
-        self._frame = np.full((4, width + 2), OUTSIDE, np.int32)
+        self._frames = _empty_rows(width)
         self._open = np.full((2, width + 1), OUTSIDE, np.int32)
         self._nodes = np.empty((4096, 5), np.int32)
         self._saddles = np.empty((1024, 2), np.int32)
         self._parent = np.empty(1024, np.int32)
         self._values = np.empty(1024, np.int32)
         self._sums = np.zeros(1024, np.float64)
-        self._counts = np.zeros(4, np.int64)  # nodes, saddles, labels, rows
+        self._counts = np.zeros(5, np.int64)
         self._confident = False
 
     def push(self, rows: npt.NDArray[Any], confidence: npt.NDArray[Any] | None = None) -> None:
@@ -103,11 +107,11 @@ class Scanner:
         for first in range(0, len(rows), step):
             part = slice(first, first + step)
             weights = _NO_WEIGHTS if confidence is None else confidence[part].astype(np.float64, order="C")
-            self._scan(rows[part].astype(np.int32, order="C"), weights)
+            self._scan(_scannable(rows[part]), weights)
 
-    def _scan(self, rows: _Int32, weights: _Floats) -> None:
+    def _scan(self, rows: npt.NDArray[Any], weights: _Floats) -> None:
         """Make room for what these rows may bring at worst, then go through them."""
-        nodes, saddles, labels, _ = (int(n) for n in self._counts)
+        nodes, saddles, labels = (int(n) for n in self._counts[:ROWS])
         corners = len(rows) * (self._width + 1)
         self._nodes = _grown(self._nodes, nodes + 4 * corners)
         self._saddles = _grown(self._saddles, saddles + corners)
@@ -115,14 +119,14 @@ class Scanner:
         self._values = _grown(self._values, labels + corners)
         self._sums = _grown(self._sums, labels + corners)
         scan_rows(
-            rows, weights, self._frame, self._nodata, self._parent, self._values, self._sums, self._open, self._nodes,
+            rows, weights, self._nodata, self._frames, self._parent, self._values, self._sums, self._open, self._nodes,
             self._saddles, self._counts,
         )  # fmt: skip
 
     def _finish(self) -> tuple[_Int32, _Int32, _Int32, _Int32]:
         """Close the lower edge; return nodes, saddles, first labels of the regions and the region of each label."""
         self._scan(np.full((1, self._width), OUTSIDE, np.int32), _NO_WEIGHTS)
-        nodes, saddles, labels, _ = (int(n) for n in self._counts)
+        nodes, saddles, labels = (int(n) for n in self._counts[:ROWS])
         roots = flatten(self._parent[:labels])
         firsts = np.flatnonzero(roots == np.arange(labels)).astype(np.int32)
         region_of = np.searchsorted(firsts, roots).astype(np.int32)
@@ -142,12 +146,12 @@ class Scanner:
 
     def closed(self) -> Rings:
         """Return the regions that no later row can touch and forget them; for 4-connectivity, and without `graph`."""
-        count, pairs, labels, _ = (int(n) for n in self._counts)
+        count, pairs, labels = (int(n) for n in self._counts[:ROWS])
         nodes, saddles = self._nodes[:count], self._saddles[:pairs]
         roots = flatten(self._parent[:labels])
-        below = self._frame[1][self._frame[1] != OUTSIDE]
+        last = self._frames[self._counts[ROWS] % 2, LABEL, : self._counts[RUNS]]
         touched = np.zeros(labels, np.bool_)
-        touched[roots[below]] = True
+        touched[roots[last[last != OUTSIDE]]] = True
         done = ~touched[roots]  # labels
         leaving = done[nodes[:, OWNER]]
         both = leaving[saddles].all(axis=1)
@@ -168,10 +172,10 @@ class Scanner:
         self._nodes[:, OWNER] = label_of[self._nodes[:, OWNER]]
         self._saddles = place[saddles[~leaving[saddles].any(axis=1)]]
         self._open = np.where(self._open == OUTSIDE, OUTSIDE, place[self._open]).astype(np.int32)
-        self._frame[1] = label_of[self._frame[1]]
+        last[:] = label_of[last]
         self._parent = np.arange(len(stay), dtype=np.int32)
         self._values, self._sums = self._values[stay], totals[stay]
-        self._counts[:3] = len(self._nodes), len(self._saddles), len(stay)
+        self._counts[:ROWS] = len(self._nodes), len(self._saddles), len(stay)
         return self._rings(gone, _NO_PAIRS, region_of, values, sums)
 
     def _rings(self, nodes: _Int32, saddles: _Int32, region_of: _Int32, values: _Int32, sums: _Floats) -> Rings:
@@ -212,23 +216,33 @@ class Relabeller:
 
     def __init__(self, width: int, nodata: int | None, labels: int) -> None:
         self._nodata = OUTSIDE if nodata is None else nodata
-        self._frame = np.full((4, width + 2), OUTSIDE, np.int32)
+        self._frames = _empty_rows(width)
         self._parent = np.empty(labels, np.int32)
         self._values = np.empty(labels, np.int32)
-        self._labels = 0
+        self._counts = np.zeros(5, np.int64)
 
     def push(self, rows: npt.NDArray[Any], new_values: _Int32) -> npt.NDArray[Any]:
         """Return ``rows`` [h, W] with each pixel replaced by ``new_values`` [L] of its scan label; nodata stays."""
-        out = rows.astype(np.int32, order="C")
-        self._labels = relabel_rows(
-            out, self._frame, self._nodata, self._parent, self._values, self._labels, new_values
-        )
-        return out.astype(rows.dtype)
+        out = _scannable(rows).copy()
+        relabel_rows(out, self._nodata, self._frames, self._parent, self._values, self._counts, new_values)
+        return out.astype(rows.dtype, copy=False)
 
 
 _NO_WEIGHTS = np.empty((0, 0), np.float64)
 _NO_PAIRS = np.empty((0, 2), np.int32)
 _BATCH_PIXELS = 1 << 19
+
+
+def _empty_rows(width: int) -> _Int32:
+    """Return the runs of two rows [2, 3, W + 3] in which all is outside."""
+    frames = np.full((2, 3, width + 3), OUTSIDE, np.int32)
+    frames[:, START, 1] = width + 1
+    return frames
+
+
+def _scannable(rows: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Return ``rows`` as one of the two types that the loops are compiled for: uint8, or int32."""
+    return np.ascontiguousarray(rows, np.uint8 if rows.dtype in (np.uint8, np.bool_) else np.int32)
 
 
 def _grown(array: npt.NDArray[Any], size: int) -> npt.NDArray[Any]:
