@@ -9,10 +9,15 @@ try:
 except ImportError:
     from qgis.PyQt.QtWidgets import QAction, QShortcut
 
-__all__ = ["QAction", "QShortcut", "group_layer"]
+__all__ = ["QAction", "QShortcut", "group_layer", "is_well"]
 
 
 def group_layer(details: Any, name: str) -> None:
     """Put the layer that ``details`` describes into the group ``name``; QGIS before 3.32 keeps it at the root."""
     if hasattr(details, "groupName"):
         details.groupName = name
+
+
+def is_well(result: Any) -> bool:
+    """Whether a writer's result says that nothing failed; with Qt 6 an enum is no number any more."""
+    return int(getattr(result, "value", result)) == 0

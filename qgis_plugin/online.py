@@ -22,6 +22,7 @@ from qgis.core import (
 )
 from qgis.PyQt.QtCore import Qt
 
+from .compat import is_well
 from .translate import fill, tr
 
 #: The provider of QGIS for all three.
@@ -102,10 +103,10 @@ def fetch(part: OnlinePart, path: str, context: QgsCoordinateTransformContext, f
     writer.setCreateOptions(["COMPRESS=DEFLATE", "TILED=YES", "BIGTIFF=IF_SAFER"])
     writer.setMaxTileWidth(_BLOCK)
     writer.setMaxTileHeight(_BLOCK)
-    failed = writer.writeRaster(pipe, part.columns, part.rows, part.box, part.crs, context, block)
+    written = writer.writeRaster(pipe, part.columns, part.rows, part.box, part.crs, context, block)
     if feedback.isCanceled():
         return False
-    if int(failed) != 0:
+    if not is_well(written):
         raise OnlineError(tr("“{}” cannot be written to {}; check disk and rights.").format(part.name, path))
     _check_drawn(part, path, block.errors(), feedback)
     return True

@@ -1,0 +1,7 @@
+"""The dialog of an algorithm."""
+
+from PyQt6.QtWidgets import QDialog
+
+
+class AlgorithmDialog(QDialog):
+    """A dialog."""
