@@ -107,8 +107,11 @@ def read_recipe(path: Any, given: Mapping[str, Any], kind: type[Job] = jobs.Trai
     import yaml
 
     try:
-        fields = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        text = Path(path).read_text(encoding="utf-8")
+        if any(isinstance(token, yaml.AliasToken) for token in yaml.scan(text)):
+            raise ValueError("it repeats itself by aliases, of which a few lines could fill the memory")
+        fields = yaml.safe_load(text)
+    except Exception as error:  # noqa: BLE001 - PyYAML has many kinds for dates and numbers that are none
         reason = " ".join(str(error).split())
         hint = "give a YAML file like those in training/recipes"
         raise InputError(path, f"recipe cannot be read ({reason})", hint) from None

@@ -20,7 +20,7 @@ from wsss_geo.errors import InputError
 from wsss_geo.evaluation.metrics import OTHER
 from wsss_geo.inference.mask_classes import read_mask_classes
 from wsss_geo.progress import Progress
-from wsss_geo.raster.files import open_raster, reading
+from wsss_geo.raster.files import GDAL_ERRORS, open_raster, reading, reason
 from wsss_geo.raster.info import GeoGrid, describe
 from wsss_geo.vector.layers import in_crs_of, read_layer
 
@@ -58,7 +58,7 @@ class MaskRaster:
         self.names = scheme_names(self.scheme)
         warp = _needs_warp(path, info.grid, self.grid, report or Progress())
         self._file = open_raster(path)
-        self._source = _warped(self._file, self.grid) if warp else self._file
+        self._source = _warped(path, self._file, self.grid) if warp else self._file
         self._alpha = self._source.count if warp else info.alpha_band
 
     def read(self, row: int, height: int) -> NDArray[np.int64]:
@@ -157,11 +157,16 @@ def _needs_warp(path: str, own: GeoGrid, grid: GeoGrid, report: Progress) -> boo
     return False
 
 
-def _warped(file: Any, grid: GeoGrid) -> Any:
-    return WarpedVRT(
-        file, crs=grid.crs, transform=grid.transform, height=grid.height, width=grid.width, add_alpha=True,
-        resampling=rasterio.enums.Resampling.nearest,
-    )  # fmt: skip
+def _warped(path: str, file: Any, grid: GeoGrid) -> Any:
+    try:
+        return WarpedVRT(
+            file, crs=grid.crs, transform=grid.transform, height=grid.height, width=grid.width, add_alpha=True,
+            resampling=rasterio.enums.Resampling.nearest,
+        )  # fmt: skip
+    except GDAL_ERRORS as error:
+        file.close()
+        problem = f"cannot be brought to the grid of the other raster ({reason(error)})"
+        raise InputError(path, problem, "give a reference on the pixel grid of the mask") from error
 
 
 def _read_polygons(path: str) -> Any:

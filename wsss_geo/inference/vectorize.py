@@ -29,6 +29,7 @@ from wsss_geo.vector.coverage import Band, polygonize_stream
 from wsss_geo.vector.files import check_polygon_suffix, write_polygons
 
 _BAND_PIXELS = 1 << 24
+_LARGEST_ID = 2**31 - 1
 
 
 def run(job: VectorizeJob, report: Progress) -> VectorizeResult:
@@ -144,16 +145,24 @@ def _bands(
             window = Window(0, row, info.width, min(step, info.height - row))
             with reading(mask):
                 rows: np.ndarray[Any, Any] = labels.read(1, window=window)
-                if nodata < 0:
-                    rows = rows.astype(np.int64)
-                if masked:
-                    rows[labels.read_masks(1, window=window) == 0] = nodata
+                hidden = labels.read_masks(1, window=window) == 0 if masked else None
+            if nodata < 0:
+                _check_ids(mask, rows if hidden is None else rows[~hidden])
+                rows = rows.astype(np.int64)
+            if hidden is not None:
+                rows[hidden] = nodata
             share = None
             if confidence is not None:
                 with reading(confidence):
                     share = weights.read(1, window=window)
             yield rows, share
             report.step(row + window.height, info.height, "rows", stage)
+
+
+def _check_ids(path: str, values: np.ndarray[Any, Any]) -> None:
+    if values.size and (values.min() < 0 or values.max() > _LARGEST_ID):
+        problem = f"has values from {values.min()} to {values.max()}, which are no class ids"
+        raise InputError(path, problem, "declare what is nodata with gdal_edit.py -a_nodata, or write ids from 0 on")
 
 
 def _checked_mask(path: str) -> RasterInfo:

@@ -17,6 +17,8 @@ class LargeFOV(nn.Sequential):
     """Decoder with a large field of view: two dilated 3 x 3 convolutions and a 1 x 1 (Chen et al., ICLR 2015)."""
 
     def __init__(self, width: int, classes: int, hidden: int = 512, dilation: int = 5) -> None:
+        if dilation < 1:
+            raise ValueError(f"dilation {dilation} is not positive")
         super().__init__(
             nn.Conv2d(width, hidden, 3, padding=dilation, dilation=dilation, bias=False),
             nn.ReLU(inplace=True),

@@ -50,6 +50,7 @@ _LITTLE_SPACE = 64 << 20
 
 #: A raster may be a small file and its pieces huge: those are refused before they fill the memory.
 _LARGEST_BLOCK = 1 << 30
+_MOST_BANDS = 65_535
 _ITEM_BYTES = {
     "uint8": 1, "int8": 1, "uint16": 2, "int16": 2, "uint32": 4, "int32": 4, "float32": 4,
     "uint64": 8, "int64": 8, "float64": 8,
@@ -93,6 +94,9 @@ def open_raster(path: str, overview: int | None = None) -> Any:
         dataset.close()
         hint = f"name one of its parts, such as {parts[0]}" if parts else "give a raster such as a GeoTIFF"
         raise InputError(path, "has no bands", hint)
+    if dataset.count > _MOST_BANDS:
+        dataset.close()
+        raise InputError(path, f"claims to have {dataset.count} bands", f"up to {_MOST_BANDS} can be used")
     if _block_bytes(dataset) > _LARGEST_BLOCK:
         height, width = dataset.block_shapes[0]
         dataset.close()

@@ -173,9 +173,9 @@ def _from_facts(root: Path, scheme: ClassScheme, tiles: Any, facts: Mapping[str,
         raise ValueError("bands, their names and normalisation differ in number")
     if not 1 <= size <= LONGEST_SIDE:
         raise ValueError(f"size {size:.6g}")
-    distances = [None if facts[k] is None else float(facts[k]) for k in ("gsd", "resampled_gsd")]
-    if not all(d is None or 0 < d < math.inf for d in distances):
-        raise ValueError(f"ground sample distances {distances}")
+    gsd, resampled_gsd = (None if facts[k] is None else float(facts[k]) for k in ("gsd", "resampled_gsd"))
+    if not all(d is None or 0 < d < math.inf for d in (gsd, resampled_gsd)):
+        raise ValueError(f"ground sample distances {gsd}, {resampled_gsd}")
     return TileSet(
         root,
         scheme,
@@ -184,7 +184,8 @@ def _from_facts(root: Path, scheme: ClassScheme, tiles: Any, facts: Mapping[str,
         bands,
         names,
         size,
-        *distances,
+        gsd,
+        resampled_gsd,
         int(facts["seed"]),
         bool(facts["materialized"]),
         bool(facts["all_bands"]),

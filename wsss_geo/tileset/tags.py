@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from wsss_geo.classes import ClassScheme
-from wsss_geo.errors import InputError
+from wsss_geo.errors import InputError, UsageError
 from wsss_geo.progress import Progress
 from wsss_geo.tileset.cells import Source
 from wsss_geo.tileset.tag_table import RASTER_SUFFIXES, TagTable, find_rasters
@@ -118,16 +118,20 @@ def folder_tags(folder: Path, sources: Sequence[Source]) -> TagTable:
     )
 
 
-def derive_classes(tags: Mapping[str, tuple[str, ...]], background: str | None) -> ClassScheme:
+def derive_classes(tags: Mapping[str, tuple[str, ...]], background: str | None, origin: Path) -> ClassScheme:
     """Make the class scheme of the names in use, sorted; under ``explicit`` a background class comes first.
 
-    Raises UsageError for a background that names no class.
+    Raises InputError where names in ``origin`` make no classes, UsageError for a background that names no class.
     """
     names = sorted({n for tile in tags.values() for n in tile})
     if background == "explicit":
         first = next((n for n in names if n.lower() == "background"), "background")
         names = [first, *(n for n in names if n != first)]
-    return ClassScheme.from_names(names, background)
+    try:
+        scheme = ClassScheme.from_names(names)
+    except UsageError as error:
+        raise InputError(origin, error.problem, error.hint) from None
+    return ClassScheme(scheme.classes, background) if background else scheme
 
 
 def settle(table: TagTable, scheme: ClassScheme, origin: Path, scheme_origin: str | None) -> dict[str, tuple[str, ...]]:
@@ -139,7 +143,7 @@ def settle(table: TagTable, scheme: ClassScheme, origin: Path, scheme_origin: st
     known = set(scheme.names)
     unknown = Counter(n for names in table.tags.values() for n in names if n not in known)
     if unknown:
-        listed = ", ".join(f"'{n}' ({c} tile{'s' if c > 1 else ''})" for n, c in unknown.most_common(5))
+        listed = ", ".join(f"'{n:.60}' ({c} tile{'s' if c > 1 else ''})" for n, c in unknown.most_common(5))
         raise InputError(
             origin,
             f"unknown class {listed}; {scheme_origin or 'the class scheme'} knows {', '.join(scheme.names)}",

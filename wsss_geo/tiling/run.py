@@ -148,7 +148,7 @@ def _agree(
     if scheme is None:
         if not any(table.tags.values()):
             raise InputError(origin, "all of its tags are empty", "tag some scenes first")
-        scheme = derive_classes(table.tags, job.background)
+        scheme = derive_classes(table.tags, job.background, Path(origin))
     tags = settle(table, scheme, Path(origin), job.classes)
     used = {n for names in tags.values() for n in names}
     if len(used) < 2 and scheme.background == "none":
