@@ -61,7 +61,7 @@ class EngineAlgorithm(QgsProcessingAlgorithm):
 
     def helpUrl(self) -> str:
         """Return the address of the help page that comes with the plugin."""
-        page = QUrl.fromLocalFile(str(package_root() / "qgis_plugin" / "help" / "index.html"))
+        page = QUrl.fromLocalFile(str(package_root() / "qgis_plugin/help" / self.tr("index.html")))
         page.setFragment(self.ID)
         return page.toString()
 

@@ -1812,6 +1812,10 @@ Der Layer ist eine Datei, die QGIS mit GDAL geöffnet hat (GeoTIFF, VRT, JPEG 20
         <translation>Bilder</translation>
     </message>
     <message>
+        <source>index.html</source>
+        <translation>index_de.html</translation>
+    </message>
+    <message>
         <source>is QGIS itself, not a Python</source>
         <translation>ist QGIS selbst, kein Python</translation>
     </message>

@@ -112,6 +112,16 @@ def test_a_new_text_is_missed_and_an_old_one_noticed(tool, tmp_path):
     assert set(tool.source_texts(copy)) - before == {"One more text", "and another"}
 
 
+def test_every_language_has_a_help_page_with_the_same_chapters(tool):
+    def chapters(name):
+        return re.findall(r' id="(\w+)"| href="#(\w+)"', (PLUGIN / "help" / name).read_text("utf-8"))
+
+    for path in tool.translations():
+        own = tool.read_ts(path)["index.html"]
+        assert own != "index.html"
+        assert chapters(own) == chapters("index.html")
+
+
 def test_files_of_translations_are_written_as_they_are_read(tool, tmp_path):
     texts = {"a < b & “c”": "a < b & „c“", "two\nlines": "zwei\nZeilen", " px": " px", "new": ""}
     path = tmp_path / "wsss_geo_de.ts"

@@ -61,6 +61,7 @@ def test_a_german_qgis_shows_german(language, load, package, iface, name):
     assert segment.displayName() == "Layer segmentieren"
     assert "Fenster für Fenster" in segment.shortHelpString()
     assert "Landbedeckung" in segment.tags()
+    assert segment.helpUrl().endswith("/help/index_de.html#segment")
     assert segment.parameterDefinition("MIN_AREA").description() == "Mindestfläche der Polygone (Quadratmeter)"
     assert segment.parameterDefinition("THRESHOLD").help() == "Pixel geringerer Konfidenz werden zum Leerwert"
     report = package("report").area_table({"Wald": 12_345_678.0}, {"Wald": 0.5}, True)
