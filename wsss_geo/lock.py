@@ -34,23 +34,22 @@ _taking = threading.Lock()
 
 
 @contextlib.contextmanager
-def alone(*paths: Union[Path, str], report: Progress) -> Iterator[None]:
+def alone(*paths: Union[Path, str], report: Progress, inside: bool = False) -> Iterator[None]:
     """Keep other runs from writing ``paths`` while the block does.
 
-    The lock of ``cover.tif`` is ``.cover.tif.lock`` beside it, which goes with the block. Killed processes leave
-    theirs behind, but the system has unlocked it, so it hinders nobody. ``report`` is warned where the file system
-    knows no locks. Raises EnvironmentFault at once if another run writes one of the paths, here or, where the file
-    system locks across machines, elsewhere.
+    The lock of ``cover.tif`` is ``.cover.tif.lock`` beside it, which goes with the block; ``inside``, the paths are
+    folders that stay, and each holds its ``.lock``. Killed processes leave theirs behind, but the system has unlocked
+    it, so it hinders nobody. ``report`` is warned where the file system knows no locks. Raises EnvironmentFault at once
+    if another run writes one of the paths, here or, where the file system locks across machines, elsewhere.
     """
     with contextlib.ExitStack() as stack:
         for path in sorted({Path(os.path.realpath(Path(path).parent), Path(path).name) for path in paths}):
-            stack.enter_context(_held(path, report))
+            stack.enter_context(_held(path, path / ".lock" if inside else path.with_name(f".{path.name}.lock"), report))
         yield
 
 
 @contextlib.contextmanager
-def _held(path: Path, report: Progress) -> Iterator[None]:
-    place = path.with_name(f".{path.name}.lock")
+def _held(path: Path, place: Path, report: Progress) -> Iterator[None]:
     with _taking:
         if place in _mine:
             raise _busy(path, "another run of this process")

@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -45,7 +46,7 @@ while done < 40:
     ("kind", "room", "output", "lock"),
     [
         ("tile", "tiling", "tiles", ".tiles.lock"),
-        ("train", "training", "run", "run/.job.json.lock"),
+        ("train", "training", "run", "run/.lock"),
         ("predict", "inference", "cover", ".cover.tif.lock"),
     ],
 )
@@ -105,7 +106,8 @@ def test_it_goes_with_an_error_and_a_lock_left_behind_hinders_nobody(tmp_path):
 def test_nobody_slips_in_while_locks_come_and_go(tmp_path):
     count = tmp_path / "count"
     count.write_text("0")
-    crowd = [subprocess.Popen([sys.executable, "-c", COUNTING, str(count)]) for _ in range(4)]
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+    crowd = [subprocess.Popen([sys.executable, "-c", COUNTING, str(count)], env=environment) for _ in range(4)]
     assert [p.wait(120) for p in crowd] == [0] * 4
     assert count.read_text() == "160"
     assert [p.name for p in tmp_path.iterdir()] == ["count"]

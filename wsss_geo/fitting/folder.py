@@ -31,7 +31,7 @@ def claimed(
     the job but ``hidden``, and all ``settings`` (a dataclass). Raises UsageError where it holds another run,
     EnvironmentFault where another process writes to it.
     """
-    with alone(check_output_folder(folder) / JOB, report=report):
+    with alone(check_output_folder(folder), report=report, inside=True):
         _mark(folder, job, data_hash, settings, hidden)
         yield
 

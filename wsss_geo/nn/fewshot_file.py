@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -105,6 +106,8 @@ def load_few_shot(path: Path | str, device: torch.device | str = "cpu") -> Loade
     again = "make one with `wsss-geo fewshot-train`"
     if not path.is_file():
         raise InputError(path, "no such model file", again)
+    if not os.access(path, os.R_OK):
+        raise InputError(path, "may not be read", "check the permissions of the file")
     try:
         with safe_open(path, framework="pt", device="cpu") as file:
             header = (file.metadata() or {}).get(_KEY)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -172,6 +173,8 @@ def _open(path: Path, *, weights: bool, own_type: bool = False) -> tuple[ModelCa
     """Read card and, if asked, weights, as float32 unless in their ``own_type``."""
     if not path.is_file():
         raise InputError(path, "no such model file", "give the path of a .safetensors file made by `wsss-geo train`")
+    if not os.access(path, os.R_OK):
+        raise InputError(path, "may not be read", "check the permissions of the file")
     try:
         with safe_open(path, framework="pt", device="cpu") as file:
             header = (file.metadata() or {}).get(_KEY)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -92,6 +93,8 @@ def read_backbone(path: Path | str) -> tuple[BackboneCard | None, dict[str, Tens
     path = Path(path)
     if not path.is_file():
         raise InputError(path, "no such file", "give a file of backbone weights")
+    if not os.access(path, os.R_OK):
+        raise InputError(path, "may not be read", "check the permissions of the file")
     if path.suffix == ".safetensors":
         return _read_safetensors(path)
     try:
