@@ -3,7 +3,7 @@ SHELL := /bin/sh
 PYTHON_BIN := .venv/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-engine test-qgis lint types bench docs plugin lock audit sbom
+.PHONY: help setup demo test test-engine test-qgis lint types faults bench docs plugin lock audit sbom
 
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 14
@@ -30,6 +30,9 @@ lint: setup ## Check style with ruff
 
 types: setup ## Check types with mypy
 	$(PYTHON_BIN) -m mypy
+
+faults: setup ## Kill tile, train and predict at 25 random moments each, and hinder them in other ways (about an hour)
+	WSSS_GEO_FAULT_MOMENTS=25 OMP_NUM_THREADS=1 $(PYTHON_BIN) -m pytest tests/faults
 
 bench: setup ## Measure polygons, prediction and training steps against other programs (some minutes)
 	$(PYTHON_BIN) benchmarks/polygonize.py
