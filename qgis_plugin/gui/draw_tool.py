@@ -10,13 +10,17 @@ from qgis.gui import QgsMapTool, QgsRubberBand
 from qgis.PyQt.QtCore import Qt, pyqtSignal
 from qgis.PyQt.QtGui import QColor
 
+#: Its name, by which others see that it has keys of its own.
+TOOL = "wsss_geo_draw"
+
 _CORNERS = 3
 
 
 class DrawTool(QgsMapTool):
     """Left clicks set corners, a right click ends a polygon, Backspace takes a corner back, Escape all.
 
-    ``drawn(polygon)`` tells of each, in the CRS of the map.
+    ``drawn(polygon)`` tells of each, in the CRS of the map. To QGIS it is no edit tool: those it puts away as soon as a
+    layer is chosen that is not being edited.
     """
 
     drawn = pyqtSignal(QgsGeometry)
@@ -26,11 +30,8 @@ class DrawTool(QgsMapTool):
         self._corners: list[QgsPointXY] = []
         self._here: QgsPointXY | None = None
         self._bands = [self._band(QColor(0, 0, 0, 170), 5), self._band(QColor(255, 214, 0), 3)]
+        self.setToolName(TOOL)
         self.setCursor(Qt.CursorShape.CrossCursor)
-
-    def flags(self) -> Any:
-        """The map's own keys rest while it draws."""
-        return QgsMapTool.Flag.EditTool
 
     def canvasPressEvent(self, event: Any) -> None:
         """Set a corner, or end the polygon."""

@@ -27,6 +27,7 @@ from ..scenes.layer import (
 from ..scenes.session import TagSession
 from ..scenes.style import style_scenes
 from ..translate import fill, tr
+from .draw_tool import TOOL
 from .fitting import scrolling
 from .scene_view import SceneView
 from .tag_page import TagPage
@@ -282,7 +283,8 @@ class TagDock(QgsDockWidget):
 
     def _on_tool(self, tool: Any, _: Any) -> None:
         """Tools that draw have keys of their own."""
-        self.page.listen_on_map(tool is None or not tool.flags() & QgsMapTool.Flag.EditTool)
+        draws = tool is not None and (tool.flags() & QgsMapTool.Flag.EditTool or tool.toolName() == TOOL)
+        self.page.listen_on_map(not draws)
 
     def _on_layers(self, *_: Any) -> None:
         if self.session is None:

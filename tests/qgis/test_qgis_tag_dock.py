@@ -129,7 +129,8 @@ def test_a_click_on_the_map_chooses_a_scene(dock, iface):
     assert iface.canvas.mapTool() is before
 
 
-def test_a_tool_that_draws_keeps_its_keys(dock, iface):
+@pytest.mark.parametrize("own", [False, True])
+def test_a_tool_that_draws_keeps_its_keys(dock, iface, package, own):
     from qgis.gui import QgsMapToolEmitPoint
 
     class Draw(QgsMapToolEmitPoint):
@@ -137,7 +138,7 @@ def test_a_tool_that_draws_keeps_its_keys(dock, iface):
             return self.Flag.EditTool
 
     dock.setup.start.click()
-    draw = Draw(iface.canvas)
+    draw = (package("gui.draw_tool").DrawTool if own else Draw)(iface.canvas)
     iface.canvas.setMapTool(draw)
     press(iface.canvas, "1", "Delete")
     assert tags(dock)[0] is None
@@ -146,6 +147,8 @@ def test_a_tool_that_draws_keeps_its_keys(dock, iface):
     dock.page.pick.click()
     press(iface.canvas, "2")
     assert tags(dock)[0] == ("water", "field")
+    if own:
+        draw.remove()
 
 
 def test_a_file_keeps_its_own_classes(dock, tmp_path):
