@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Tuple
 
 from ...wsss_geo.raster.grid import axis_starts, window_grid
 
@@ -11,35 +12,32 @@ from ...wsss_geo.raster.grid import axis_starts, window_grid
 MOST_SCENES = 200_000
 
 
+#: A place in the CRS of a raster.
+Point = Tuple[float, float]
+
+
 @dataclass(frozen=True)
 class GridScene:
-    """One scene: its name, its first row and column in pixels, its sides in the raster's CRS."""
+    """One scene: its name, its first row and column in pixels, its four corners in the raster's CRS, going round."""
 
     name: str
     row: int
     col: int
-    west: float
-    south: float
-    east: float
-    north: float
+    corners: tuple[Point, Point, Point, Point]
 
 
 @dataclass(frozen=True)
 class SceneGrid:
-    """Squares of ``size`` pixels over a north-up raster of ``height`` x ``width`` pixels.
+    """Squares of ``size`` pixels over a raster of ``height`` x ``width`` pixels.
 
-    ``west`` and ``north`` are its upper left corner, ``pixel_width`` and ``pixel_height`` (both positive) the sides of
-    a pixel, in the raster's CRS. The last row and column are shifted inward; where the raster is smaller than a scene,
-    the scene ends with it.
+    ``place`` leads from column and row to the raster's CRS, in GDAL's order; the raster may be turned or mirrored. The
+    last row and column are shifted inward; where the raster is smaller than a scene, the scene ends with it.
     """
 
     height: int
     width: int
     size: int
-    west: float
-    north: float
-    pixel_width: float
-    pixel_height: float
+    place: tuple[float, ...]
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -54,12 +52,10 @@ class SceneGrid:
         """Yield the scenes row by row, named as the engine names its tiles: raster, first row, first column."""
         for window in window_grid(self.height, self.width, self.size, self.size):
             w = window.clipped(self.height, self.width)
-            yield GridScene(
-                f"{raster}_r{w.row_off}_c{w.col_off}",
-                w.row_off,
-                w.col_off,
-                self.west + w.col_off * self.pixel_width,
-                self.north - w.row_end * self.pixel_height,
-                self.west + w.col_end * self.pixel_width,
-                self.north - w.row_off * self.pixel_height,
-            )
+            around = ((w.col_off, w.row_off), (w.col_end, w.row_off), (w.col_end, w.row_end), (w.col_off, w.row_end))
+            corners = tuple(self._at(column, row) for column, row in around)
+            yield GridScene(f"{raster}_r{w.row_off}_c{w.col_off}", w.row_off, w.col_off, corners)  # type: ignore[arg-type]
+
+    def _at(self, column: int, row: int) -> Point:
+        x, a, b, y, c, d = self.place
+        return x + column * a + row * b, y + column * c + row * d

@@ -21,6 +21,7 @@ from qgis.core import (
     QgsFields,
     QgsGeometry,
     QgsMapLayer,
+    QgsPointXY,
     QgsProject,
     QgsRasterLayer,
     QgsRectangle,
@@ -32,6 +33,7 @@ from qgis.core import (
 from ...wsss_geo.classes import ClassScheme, read_classes, write_classes
 from ...wsss_geo.errors import WsssGeoError
 from ...wsss_geo.outputs import replacing
+from ..pixel_grid import pixel_grid
 from ..translate import tr
 from .grid import GridScene, SceneGrid
 from .tags import Tags, TagTextError, tags_from_text, tags_to_text
@@ -57,8 +59,8 @@ class Scene:
 
 def grid_of(raster: QgsRasterLayer, size: int) -> SceneGrid:
     """Return the grid of scenes of ``size`` pixels over a raster layer."""
-    box, width, height = raster.extent(), raster.width(), raster.height()
-    return SceneGrid(height, width, size, box.xMinimum(), box.yMaximum(), box.width() / width, box.height() / height)
+    grid = pixel_grid(raster)
+    return SceneGrid(grid.height, grid.width, size, grid.place)
 
 
 def scene_fields() -> QgsFields:
@@ -69,7 +71,7 @@ def scene_fields() -> QgsFields:
 def scene_feature(scene: GridScene, size: int, fields: QgsFields) -> QgsFeature:
     """Return the feature of an untagged scene."""
     feature = QgsFeature(fields)
-    feature.setGeometry(QgsGeometry.fromRect(QgsRectangle(scene.west, scene.south, scene.east, scene.north)))
+    feature.setGeometry(QgsGeometry.fromPolygonXY([[QgsPointXY(x, y) for x, y in scene.corners]]))
     for name, value in (("scene", scene.name), ("row", scene.row), ("col", scene.col), ("size", size)):
         feature.setAttribute(name, value)
     return feature

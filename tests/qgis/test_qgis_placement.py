@@ -108,6 +108,22 @@ def test_rasters_placed_by_points_are_refused(package, picture):
     assert "warp it first" in package("algorithms.sources").raster_refusal(layer)
 
 
+@pytest.mark.parametrize("case", PLACES, ids=lambda c: c[0])
+def test_scenes_are_squares_of_the_files_pixels(package, picture, case):
+    """As the engine cuts them, also where QGIS draws the rows otherwise."""
+    layer = layer_of(picture(*case))
+    scenes = package("scenes.layer")
+    made = scenes.new_scene_layer(scenes.grid_of(layer, 32), "picture", layer.crs())
+    assert made.featureCount() == 9
+    grid = package("pixel_grid").pixel_grid(layer)
+    for feature in made.getFeatures():
+        west, south, east, north = grid.box_of(feature["col"], feature["row"], 32, 32)
+        box = feature.geometry().boundingBox()
+        found = box.xMinimum(), box.yMinimum(), box.xMaximum(), box.yMaximum()
+        assert found == pytest.approx((west, south, east, north))
+        assert feature.geometry().area() == pytest.approx(32 * 32 * (1 if grid.plain else 4))
+
+
 def polygon_box(path, where=""):
     from qgis.core import QgsVectorLayer
 

@@ -88,16 +88,17 @@ def test_text_of_other_hands(tags):
 
 
 def test_grid_covers_the_raster_with_the_engines_windows(package):
-    grid = package("scenes.grid").SceneGrid(80, 96, 32, 500_000.0, 5_000_000.0, 1.0, 1.0)
+    grid = package("scenes.grid").SceneGrid(80, 96, 32, (500_000.0, 1.0, 0.0, 5_000_000.0, 0.0, -1.0))
     scenes = list(grid.scenes("s"))
     assert (len(grid), grid.shape, len(scenes)) == (9, (3, 3), 9)
     assert [(s.row, s.col) for s in scenes[-3:]] == [(48, 0), (48, 32), (48, 64)]
     last = scenes[-1]
     assert last.name == "s_r48_c64"
-    assert (last.west, last.south, last.east, last.north) == (500_064, 4_999_920, 500_096, 4_999_952)
-    small = package("scenes.grid").SceneGrid(20, 10, 32, 0.0, 20.0, 1.0, 1.0)
+    assert last.corners[0] == (500_064, 4_999_952)
+    assert last.corners[2] == (500_096, 4_999_920)
+    small = package("scenes.grid").SceneGrid(20, 10, 32, (0.0, 1.0, 0.0, 20.0, 0.0, -1.0))
     (only,) = small.scenes("s")
-    assert (only.west, only.south, only.east, only.north) == (0, 0, 10, 20)
+    assert only.corners == ((0, 20), (10, 20), (10, 0), (0, 0))
 
 
 @pytest.fixture
