@@ -1,14 +1,17 @@
 """Polygons of a label raster: wsss-geo against rasterio's ``shapes`` and shapely's ``shape``, in one run.
 
-Times are processor seconds of the one thread that both need, so that other work on the machine hardly matters.
+Times are processor seconds of the one thread that both need, medians of rounds in which all take turns, so that other
+work on the machine hardly matters.
 
-    python benchmarks/polygonize.py               # 2048 x 2048, some seconds
-    python benchmarks/polygonize.py --size 8192   # about 107 000 regions, some minutes
+    python benchmarks/polygonize.py                       # 2048 x 2048, some seconds
+    python benchmarks/polygonize.py --size 8192           # about 107 000 regions, some minutes
+    python benchmarks/polygonize.py --size 8192 --plain   # without simplifying and sieving
 """
 
 from __future__ import annotations
 
 import argparse
+import statistics
 import time
 from collections.abc import Callable
 from typing import Any
@@ -50,33 +53,37 @@ def with_rasterio(mask: np.ndarray) -> geopandas.GeoDataFrame:
     return geopandas.GeoDataFrame({"class_id": [v for _, v in found]}, geometry=[g for g, _ in found], crs=_CRS)
 
 
-def _timed(function: Callable[[], Any], rounds: int) -> tuple[Any, float]:
-    """Return the result and the best time."""
-    times = []
+def _timed(functions: dict[str, Callable[[], Any]], rounds: int) -> dict[str, tuple[Any, float]]:
+    """Return the result and the median time of each."""
+    times: dict[str, list[float]] = {name: [] for name in functions}
+    results = {}
     for _ in range(rounds):
-        started = time.process_time()
-        result = function()
-        times.append(time.process_time() - started)
-    return result, min(times)
+        for name, function in functions.items():
+            results[name] = None  # not two of a kind at once
+            started = time.process_time()
+            results[name] = function()
+            times[name].append(time.process_time() - started)
+    return {name: (results[name], statistics.median(spent)) for name, spent in times.items()}
 
 
 def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--size", type=int, default=2048, help="side of the raster in pixels")
-    parser.add_argument("--rounds", type=int, default=2, help="runs of each, of which the best counts")
+    parser.add_argument("--rounds", type=int, default=3, help="runs of each, of which the median counts")
+    parser.add_argument("--plain", action="store_true", help="leave out simplifying and sieving")
     arguments = parser.parse_args()
-    size, rounds = arguments.size, arguments.rounds
+    size = arguments.size
     polygonize(landscape(64), _TRANSFORM, _CRS, min_area_px=4, simplify_px=1)  # compile
     mask = landscape(size)
-    theirs, reference = _timed(lambda: with_rasterio(mask), rounds)
-    runs = {"rasterio shapes + shape": (theirs, reference)}
-    for name, options in (
-        ("wsss-geo polygonize", {}),
-        ("  + simplify 1.5 px", {"simplify_px": 1.5}),
-        ("  + sieve 20 px", {"min_area_px": 20}),
-    ):
-        runs[name] = _timed(lambda options=options: polygonize(mask, _TRANSFORM, _CRS, **options), rounds)
+    asked: dict[str, dict[str, float]] = {"wsss-geo polygonize": {}}
+    if not arguments.plain:
+        asked |= {"  + simplify 1.5 px": {"simplify_px": 1.5}, "  + sieve 20 px": {"min_area_px": 20}}
+    functions: dict[str, Callable[[], Any]] = {"rasterio shapes + shape": lambda: with_rasterio(mask)}
+    for name, options in asked.items():
+        functions[name] = lambda options=options: polygonize(mask, _TRANSFORM, _CRS, **options)
+    runs = _timed(functions, arguments.rounds)
+    theirs, reference = runs["rasterio shapes + shape"]
     print(f"{size} x {size} pixels, {len(theirs)} regions")
     print(f"{'':26}{'seconds':>9}{'ratio':>8}{'polygons':>10}{'valid':>9}{'coverage':>10}")
     for name, (frame, seconds) in runs.items():

@@ -16,8 +16,8 @@ from scipy import ndimage
 
 from wsss_geo.classes import ClassScheme
 from wsss_geo.errors import UsageError
+from wsss_geo.vector import Outlining, polygonize, polygonize_bands, polygonize_stream
 from wsss_geo.vector import areas as areas_module
-from wsss_geo.vector import polygonize, polygonize_bands, polygonize_stream
 from wsss_geo.vector.coverage import COLUMNS
 
 MASKS = hnp.arrays(
@@ -72,7 +72,7 @@ def test_bands_change_nothing(mask, data):
     confidence = np.linspace(0, 1, mask.size).reshape(mask.shape)
     bands = [(mask[a:b], confidence[a:b]) for a, b in itertools.pairwise(cuts)]
     for smallest in (0, 3):
-        joined = polygonize_bands(lambda: bands, mask.shape[1], TRANSFORM, 32631, min_area_px=smallest)
+        joined = polygonize_bands(lambda: bands, mask.shape[1], Outlining(TRANSFORM, 32631, min_area_px=smallest))
         whole = polygonize(mask, TRANSFORM, 32631, confidence=confidence, min_area_px=smallest)
         assert joined.equals(whole)
 
@@ -94,7 +94,9 @@ def test_regions_that_come_early_are_the_same(mask, step, corners, smallest):
     confidence = np.linspace(0, 1, mask.size).reshape(mask.shape)
     bands = [(mask[a : a + step], confidence[a : a + step]) for a in range(0, len(mask), step)]
     frames = list(
-        polygonize_stream(lambda: bands, mask.shape[1], TRANSFORM, 32631, SCHEME, min_area_px=smallest, corners=corners)
+        polygonize_stream(
+            lambda: bands, mask.shape[1], Outlining(TRANSFORM, 32631, SCHEME, min_area_px=smallest), corners
+        )
     )
     whole = polygonize(mask, TRANSFORM, 32631, SCHEME, confidence, min_area_px=smallest)
     joined = in_order(pandas.concat(frames, ignore_index=True))
@@ -110,13 +112,13 @@ def test_regions_come_early_and_leave_memory():
     mask = (np.indices((400, 300)).sum(0) // 3 % 2 + 2 * (np.indices((400, 300))[0] // 5 % 2)).astype(np.uint8)
     mask[:, 0] = 9  # stays open to the end
     bands = [(mask[a : a + 10], None) for a in range(0, 400, 10)]
-    frames = list(polygonize_stream(lambda: bands, 300, TRANSFORM, corners=5000))
+    frames = list(polygonize_stream(lambda: bands, 300, Outlining(TRANSFORM), 5000))
     whole = polygonize(mask, TRANSFORM)
     assert len(frames) > 10
     assert max(map(len, frames)) < len(whole) / 5
     assert sum(map(len, frames)) == len(whole)
     assert len(frames[-1][frames[-1]["class_id"] == 9]) == 1
-    one = list(polygonize_stream(lambda: bands, 300, TRANSFORM, corners=5000, simplify_px=1))
+    one = list(polygonize_stream(lambda: bands, 300, Outlining(TRANSFORM, simplify_px=1), 5000))
     assert len(one) == 1
 
 

@@ -25,7 +25,7 @@ from wsss_geo.progress import Progress
 from wsss_geo.raster.files import open_raster, reading
 from wsss_geo.raster.info import GeoGrid, RasterInfo, describe
 from wsss_geo.record import write_record
-from wsss_geo.vector.coverage import Band, polygonize_stream
+from wsss_geo.vector.coverage import Band, Outlining, polygonize_stream
 from wsss_geo.vector.files import check_polygon_suffix, write_polygons
 
 _BAND_PIXELS = 1 << 24
@@ -79,10 +79,11 @@ def trace(
         passes += 1
         return labels.bands("tracing" if passes == 2 or min_area_px <= 1 else "regions")
 
-    return polygonize_stream(
-        bands, labels.grid.width, labels.grid.transform, labels.grid.crs, labels.classes, labels.nodata,
+    outlining = Outlining(
+        labels.grid.transform, labels.grid.crs, labels.classes, labels.nodata,
         min_area_px=min_area_px, simplify_px=simplify, source=labels.source, model=labels.model,
     )  # fmt: skip
+    return polygonize_stream(bands, labels.grid.width, outlining)
 
 
 def mask_labels(

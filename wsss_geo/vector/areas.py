@@ -125,20 +125,27 @@ def _sample(function: Callable[[_Floats], _Floats], low: _Floats, high: _Floats,
 def _evaluate(
     corners: _Floats, low: _Floats, high: _Floats, first: _Floats, second: _Floats
 ) -> tuple[_Floats, _Floats]:
-    """Return both polynomials at each corner, by Horner's scheme."""
+    """Return both polynomials at each corner, by Horner's scheme; what y gives is kept as long as y stays the same."""
     count, order = len(corners), len(first)
     results = np.empty((2, count), np.float64)
+    in_u = np.empty((2, order), np.float64)
+    u_scale, v_scale = 2 / (high[0] - low[0]), 2 / (high[1] - low[1])
+    middle, level = (low + high) / 2, np.nan
     for i in range(count):
-        u = (2 * corners[i, 0] - low[0] - high[0]) / (high[0] - low[0])
-        v = (2 * corners[i, 1] - low[1] - high[1]) / (high[1] - low[1])
+        if corners[i, 1] != level:
+            level = corners[i, 1]
+            v = (level - middle[1]) * v_scale
+            for j in range(order):
+                r = s = 0.0
+                for k in range(order - 1, -1, -1):
+                    r = r * v + first[j, k]
+                    s = s * v + second[j, k]
+                in_u[0, j], in_u[1, j] = r, s
+        u = (corners[i, 0] - middle[0]) * u_scale
         p = q = 0.0
         for j in range(order - 1, -1, -1):
-            r = s = 0.0
-            for k in range(order - 1, -1, -1):
-                r = r * v + first[j, k]
-                s = s * v + second[j, k]
-            p = p * u + r
-            q = q * u + s
+            p = p * u + in_u[0, j]
+            q = q * u + in_u[1, j]
         results[0, i], results[1, i] = p, q
     return results[0], results[1]
 
@@ -156,7 +163,8 @@ def _sphere_areas(
     areas = np.empty(count, np.float64)
     simple = np.empty(count, np.bool_)
     for i in range(count):
-        excess = turn = longest = 0.0
+        excess = turn = 0.0
+        all_short = True
         for j in range(ring_starts[i], ring_starts[i + 1] - 1):
             width = longitude[j + 1] - longitude[j]
             if width > math.pi:
@@ -172,11 +180,11 @@ def _sphere_areas(
             else:
                 excess += 2 * math.atan(math.tan(half) * ratio)
             turn += width
-            height = 2 * (u - t) / (1 + t * t)
-            level = width * (1 - t * t) / (1 + t * t)
-            longest = max(longest, height * height + level * level)
+            height, level = 2 * (u - t), width * (1 - t * t)  # of the edge, times 1 + t * t
+            reach = short * (1 + t * t)
+            all_short &= height * height + level * level <= reach * reach
         areas[i] = abs(excess)
-        simple[i] = longest <= short * short and abs(turn) < math.pi
+        simple[i] = all_short and abs(turn) < math.pi
     return areas, simple
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import geopandas
@@ -22,6 +23,28 @@ from wsss_geo.vector.trace import Relabeller, Rings, Scanner
 Band = tuple[npt.NDArray[Any], "npt.NDArray[Any] | None"]
 
 COLUMNS = ("class_id", "class", "area_m2", "conf", "source", "model", "geometry")
+
+
+@dataclass(frozen=True)
+class Outlining:
+    """How a mask becomes polygons; `polygonize` says what each option means. Raises UsageError for what is none."""
+
+    transform: Any
+    crs: Any = None
+    classes: ClassScheme | None = None
+    nodata: int | None = IGNORE
+    connectivity: int = 4
+    min_area_px: int = 0
+    simplify_px: float = 0.0
+    source: str = ""
+    model: str = ""
+
+    def __post_init__(self) -> None:
+        if self.connectivity not in (4, 8):
+            raise UsageError(f"connectivity {self.connectivity!r} is unknown", "use 4 or 8")
+        if self.min_area_px < 0 or not self.simplify_px >= 0:
+            problem = f"min_area_px {self.min_area_px}, simplify_px {self.simplify_px}: must not be negative"
+            raise UsageError(problem, "use 0 or more")
 
 
 def polygonize(
@@ -76,49 +99,21 @@ def polygonize(
         confidence = np.asarray(confidence)
         if confidence.shape != mask.shape:
             raise UsageError(f"confidence has shape {confidence.shape}, the mask {mask.shape}", "give the same grid")
-    return polygonize_bands(
-        lambda: [(mask, confidence)], mask.shape[1], transform, crs, classes, nodata, connectivity, min_area_px,
-        simplify_px, source, model,
-    )  # fmt: skip
+    outlining = Outlining(transform, crs, classes, nodata, connectivity, min_area_px, simplify_px, source, model)
+    return polygonize_bands(lambda: [(mask, confidence)], mask.shape[1], outlining)
 
 
-def polygonize_bands(
-    bands: Callable[[], Iterable[Band]],
-    width: int,
-    transform: Any,
-    crs: Any = None,
-    classes: ClassScheme | None = None,
-    nodata: int | None = IGNORE,
-    connectivity: int = 4,
-    min_area_px: int = 0,
-    simplify_px: float = 0.0,
-    source: str = "",
-    model: str = "",
-) -> geopandas.GeoDataFrame:
+def polygonize_bands(bands: Callable[[], Iterable[Band]], width: int, outlining: Outlining) -> geopandas.GeoDataFrame:
     """Do what `polygonize` does for a mask that comes in bands of rows, from top to bottom.
 
-    ``bands()`` starts a pass over the raster; there are two if ``min_area_px`` asks for sieving. The result does not
+    ``bands()`` starts a pass over the raster; there are two if ``outlining`` asks for sieving. The result does not
     depend on how the rows are divided. Memory grows with the polygons, not with the raster.
     """
-    frames = polygonize_stream(
-        bands, width, transform, crs, classes, nodata, connectivity, min_area_px, simplify_px, source, model, None
-    )
-    return next(iter(frames))
+    return next(polygonize_stream(bands, width, outlining, None))
 
 
 def polygonize_stream(
-    bands: Callable[[], Iterable[Band]],
-    width: int,
-    transform: Any,
-    crs: Any = None,
-    classes: ClassScheme | None = None,
-    nodata: int | None = IGNORE,
-    connectivity: int = 4,
-    min_area_px: int = 0,
-    simplify_px: float = 0.0,
-    source: str = "",
-    model: str = "",
-    corners: int | None = 1 << 21,
+    bands: Callable[[], Iterable[Band]], width: int, outlining: Outlining, corners: int | None = 1 << 21
 ) -> Iterator[geopandas.GeoDataFrame]:
     """Do what `polygonize_bands` does and yield the polygons in frames of about so many ``corners``, at least one.
 
@@ -126,21 +121,13 @@ def polygonize_stream(
     simplify a border its polygons on both sides are needed, and regions that touch at corners must be known as one:
     with ``simplify_px`` or 8-connectivity (or None for ``corners``) all polygons come in one frame at the end.
     """
-    if connectivity not in (4, 8):
-        raise UsageError(f"connectivity {connectivity!r} is unknown", "use 4 or 8")
-    if min_area_px < 0 or not simplify_px >= 0:
-        raise UsageError(f"min_area_px {min_area_px}, simplify_px {simplify_px}: must not be negative", "use 0 or more")
-    affine = _checked_affine(transform)
-    system = _checked_crs(crs)
-    passes = bands if min_area_px <= 1 else _sieved(bands, width, nodata, connectivity, min_area_px)
+    affine, crs = _checked_affine(outlining.transform), _checked_crs(outlining.crs)
+    nodata, connectivity = outlining.nodata, outlining.connectivity
+    passes = bands if outlining.min_area_px <= 1 else _sieved(bands, width, outlining)
     scanner = Scanner(width, nodata, connectivity)
-    whole = corners is None or simplify_px > 0 or connectivity == 8
+    whole = corners is None or outlining.simplify_px > 0 or connectivity == 8
     room = 0 if corners is None else corners
     scale = 1.0
-
-    def frame(rings: Rings) -> geopandas.GeoDataFrame:
-        return _frame(rings, affine, system, classes, connectivity, simplify_px, scale, source, model)
-
     for rows, confidence in passes():
         _check_rows(rows, nodata)
         if confidence is not None:
@@ -150,20 +137,19 @@ def polygonize_stream(
             found = scanner.closed()
             room = max(room, 2 * scanner.nodes)  # a large open region is not copied again for every few new ones
             if len(found):
-                yield frame(found)
-    yield frame(scanner.rings())
+                yield _frame(found, outlining, affine, crs, scale)
+    yield _frame(scanner.rings(), outlining, affine, crs, scale)
 
 
-def _sieved(
-    bands: Callable[[], Iterable[Band]], width: int, nodata: int | None, connectivity: int, min_area_px: int
-) -> Callable[[], Iterable[Band]]:
+def _sieved(bands: Callable[[], Iterable[Band]], width: int, outlining: Outlining) -> Callable[[], Iterable[Band]]:
     """Pass over the raster once; return the passes over the sieved raster."""
-    scanner = Scanner(width, nodata, connectivity)
+    nodata = outlining.nodata
+    scanner = Scanner(width, nodata, outlining.connectivity)
     for rows, _ in bands():
         _check_rows(rows, nodata)
         scanner.push(rows)
     graph = scanner.graph()
-    new_values = sieve(graph, min_area_px)[graph.region_of]
+    new_values = sieve(graph, outlining.min_area_px)[graph.region_of]
 
     def again() -> Iterable[Band]:
         relabeller = Relabeller(width, nodata, len(new_values))
@@ -175,20 +161,16 @@ def _sieved(
 
 def _frame(
     rings: Rings,
+    outlining: Outlining,
     affine: npt.NDArray[np.float64],
     crs: pyproj.CRS | None,
-    classes: ClassScheme | None,
-    connectivity: int,
-    simplify_px: float,
     confidence_scale: float,
-    source: str,
-    model: str,
 ) -> geopandas.GeoDataFrame:
     ring_starts, polygon_starts = rings.ring_starts, rings.region_starts
-    if simplify_px > 0 and len(rings):
+    if outlining.simplify_px > 0 and len(rings):
         exact = rings.corners.astype(np.float64)
         polygons = shapely.from_ragged_array(shapely.GeometryType.POLYGON, exact, (ring_starts, polygon_starts))
-        polygons = shapely.coverage_simplify(polygons, simplify_px, simplify_boundary=False)
+        polygons = shapely.coverage_simplify(polygons, outlining.simplify_px, simplify_boundary=False)
         _, kept, (ring_starts, polygon_starts) = shapely.to_ragged_array(polygons)
         corners = _placed(kept.astype(np.int32), affine)  # simplifying drops corners and moves none
     else:
@@ -196,7 +178,7 @@ def _frame(
     polygons = shapely.from_ragged_array(shapely.GeometryType.POLYGON, corners, (ring_starts, polygon_starts))
     areas = polygon_areas(corners, ring_starts, polygon_starts, crs)
     values, confidence = rings.values, rings.confidence * confidence_scale
-    if connectivity == 8:
+    if outlining.connectivity == 8:
         members = np.argsort(rings.group, kind="stable")
         firsts = members[np.unique(rings.group[members], return_index=True)[1]]
         polygons = shapely.multipolygons(polygons[members], indices=rings.group[members])
@@ -205,7 +187,7 @@ def _frame(
         confidence = np.bincount(rings.group, confidence * rings.pixels) / pixels
         values = values[firsts]
     ids, index = np.unique(values, return_inverse=True)
-    names = np.array([_class_name(int(i), classes) for i in ids], dtype=object)
+    names = np.array([_class_name(int(i), outlining.classes) for i in ids], dtype=object)
     count = len(values)
     return geopandas.GeoDataFrame(
         {
@@ -213,8 +195,8 @@ def _frame(
             "class": names[index] if count else np.empty(0, dtype=object),
             "area_m2": areas,
             "conf": confidence,
-            "source": np.full(count, source, dtype=object),
-            "model": np.full(count, model, dtype=object),
+            "source": np.full(count, outlining.source, dtype=object),
+            "model": np.full(count, outlining.model, dtype=object),
         },
         geometry=geopandas.array.GeometryArray(polygons),
         crs=crs,
