@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
 
 from wsss_geo.nn.cam import multi_scale_cam
+from wsss_geo.nn.encoder import Encoder
 from wsss_geo.nn.heads import ClassMaps, max_pool_scores
+from wsss_geo.nn.hierarchical import HierarchicalEncoder
 from wsss_geo.nn.par import PAR
 from wsss_geo.nn.pseudo_labels import refine_labels, refine_labels_none
+
+NARROW = {"depth": 2, "embed_dim": 32, "num_heads": 2}
 
 
 class Counting:
@@ -42,6 +47,16 @@ def test_maps_at_hand_are_of_no_use_at_other_scales():
     nonsense = (torch.full((2, 2, 4, 4), 9.0),) * 2
     found = multi_scale_cam(model, image, (0.5,), straight=nonsense)
     torch.testing.assert_close(found[0], multi_scale_cam(model, image, (0.5,))[0])
+
+
+def test_maps_of_untagged_classes_are_spared_and_zero():
+    model, image = Counting(), torch.randn(3, 3, 16, 16)
+    tags = torch.tensor([[0.0, 1.0], [1.0, 1.0], [0.0, 0.0]])
+    straight = model.class_maps(image)
+    found = multi_scale_cam(model, image, straight=straight, tags=tags)
+    for one, other in zip(found, multi_scale_cam(model, image), strict=True):
+        torch.testing.assert_close(one, other * tags[:, :, None, None])
+        assert one[0, 1].max() > 0.9
 
 
 def test_refinement_of_tagged_classes_alone_equals_that_of_all():
@@ -83,3 +98,46 @@ def test_scores_are_those_of_the_largest_token_values():
     classifier, tokens = ClassMaps(6, 3), torch.randn(2, 6, 4, 5)
     expected = tokens.flatten(2).max(dim=2).values @ classifier.weight[:, :, 0, 0].T
     torch.testing.assert_close(max_pool_scores(classifier, tokens), expected)
+
+
+@pytest.mark.parametrize(
+    ("backbone", "arguments"),
+    [
+        ("vit_tiny_patch16_224", {"patch_size": 8}),
+        ("vit_tiny_patch16_224", {"patch_size": 8, "qk_norm": True, "qkv_bias": False}),
+        ("vit_tiny_patch16_224", {"patch_size": 8, "scale_attn_norm": True}),
+        ("deit_tiny_distilled_patch16_224", {"patch_size": 8}),
+        ("vit_small_patch14_reg4_dinov2", {"patch_size": 8}),
+        ("vit_medium_patch16_gap_256", {"patch_size": 8}),
+        ("eva02_tiny_patch14_224", {"patch_size": 8}),
+        ("mevt", {}),
+    ],
+)
+def test_a_summary_alone_is_that_of_all_tokens(backbone, arguments):
+    torch.manual_seed(0)
+    if backbone == "mevt":
+        encoder = HierarchicalEncoder(widths=(8, 8, 8, 8), depths=(1, 1, 1, 1), heads=(1, 1, 1, 1), fusion=16)
+    else:
+        encoder = Encoder(backbone, image_size=32, arguments={**NARROW, **arguments})
+        for name, value in encoder.named_parameters():
+            if name.endswith("gamma"):  # layer scale starts so small that what it scales would not tell
+                value.data.fill_(0.7)
+    image = torch.rand(2, 3, 40, 56)
+    whole, alone = encoder(image).summary, encoder.summarise(image)
+    torch.testing.assert_close(alone, whole)
+    target = torch.randn_like(whole)
+    ways = [torch.autograd.grad((s * target).sum(), list(encoder.parameters()), allow_unused=True)
+            for s in (whole, alone)]  # fmt: skip
+    for one, other in zip(*ways, strict=True):
+        zero = torch.zeros(())
+        torch.testing.assert_close(zero if other is None else other, zero if one is None else one, rtol=1e-4, atol=1e-4)
+
+
+def test_the_last_block_works_out_no_token_but_the_first():
+    encoder = Encoder("vit_tiny_patch16_224", image_size=32, arguments={**NARROW, "patch_size": 8})
+    sizes = []
+    encoder.vit.blocks[-1].mlp.register_forward_hook(lambda module, given, found: sizes.append(found.shape[1]))
+    image = torch.rand(1, 3, 32, 32)
+    encoder(image)
+    encoder.summarise(image)
+    assert sizes == [17, 1]

@@ -17,6 +17,7 @@ from wsss_geo.errors import EnvironmentFault, UsageError, WsssGeoError
 from wsss_geo.fitting.callbacks import MetricsFile
 from wsss_geo.fitting.checkpoint import RESUME, WholeCheckpoints, resumed_step
 from wsss_geo.fitting.group import Group
+from wsss_geo.fitting.memory import kept_memory
 from wsss_geo.jobs import FewShotTrainJob, PretrainJob, TrainJob
 from wsss_geo.progress import Progress
 
@@ -110,7 +111,7 @@ def fit(
     that reads tiles is lost.
     """
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), kept_memory():
             # The sampler starts where the checkpoint ends, which Lightning cannot know.
             warnings.filterwarnings("ignore", message=".*dataloader is not resumable.*")
             trainer.fit(module, loader, val_loader, ckpt_path=resume, weights_only=True)

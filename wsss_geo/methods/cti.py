@@ -124,10 +124,10 @@ class CTI(Method):
             "cls": self.tag_loss(seen.logits, seen.maps, tags) + self.tag_loss(*network.look(second), tags),
             "bg": s.w_bg * self.background_loss(seen, tags),
             "intra": s.w_intra * self.intra_loss(first, seen, self.tokens(second), tags),
-            "cross": s.w_cross * self.cross_loss(first, seen, tags),
+            "cross": s.w_cross * self.cross_loss(first, seen, tags, batch.places),
         }
         if step >= s.start * self.steps:
-            cam, _ = multi_scale_cam(network, batch.image, s.cam_scales)
+            cam, _ = multi_scale_cam(network, batch.image, s.cam_scales, tags=tags)
             labels = self.labeller.pixel_labels(batch.image, cam, tags, batch.valid)
             logits = self.labeller.ordered(network.decode(batch.image, seen.tokens))
             terms["seg"] = s.w_seg * self.labeller.loss(logits, labels)
@@ -159,15 +159,17 @@ class CTI(Method):
             present = torch.cat([torch.ones_like(present[:, :1]), present], dim=1)
         return map_distance(seen.maps, maps, present)
 
-    def cross_loss(self, first: Midway, seen: Reading, tags: Tensor) -> Tensor:
+    def cross_loss(self, first: Midway, seen: Reading, tags: Tensor, places: range | None = None) -> Tensor:
         """Change from maps to fused maps when what the memory knows of the tagged classes is infused.
 
-        The memory takes this step's tokens first.
+        The memory takes this step's tokens first, those of all processes by the ``places`` of their views.
         """
         tokens = self.tokens(first).detach().float()
         own = self._classes(tokens)
         present = tags > 0.5
-        self.memory.push(functional.layer_norm(own, own.shape[-1:])[present], present.nonzero()[:, 1])
+        image, channel = present.nonzero(as_tuple=True)
+        place = torch.tensor(places or range(len(tags)), device=tags.device)[image]
+        self.memory.push(functional.layer_norm(own, own.shape[-1:])[present], channel, place)
         learned = self.memory.count >= self.settings.least
         if not learned.any():
             return seen.maps.new_zeros(())

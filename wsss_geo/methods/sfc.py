@@ -189,7 +189,8 @@ class SFC(Method):
     def pseudo_labels(self, shown: Shown, seen: Seen) -> Tensor:
         """Labels int64 [B,H,W] of the maps of classifier and prototypes together, refined by colours."""
         s, maps = self.settings, _Maps(self, shown)
-        cam, from_prototypes = multi_scale_cam(maps, shown.image, s.cam_scales, straight=maps.of_tags(seen))
+        straight = maps.of_tags(seen)
+        cam, from_prototypes = multi_scale_cam(maps, shown.image, s.cam_scales, straight=straight, tags=shown.tags)
         merged = (cam + s.prototype_share * from_prototypes) / (1 + s.prototype_share)
         return self.labeller.pixel_labels(shown.image, merged, shown.tags, shown.valid)
 

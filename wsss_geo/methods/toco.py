@@ -88,7 +88,7 @@ class ToCo(Method):
         tokens = network.encode(batch.image)
         with torch.no_grad():
             straight = network.classifier(tokens.final), network.aux_classifier(tokens.middle)
-        cam, aux_cam = multi_scale_cam(network, batch.image, s.cam_scales, straight=straight)
+        cam, aux_cam = multi_scale_cam(network, batch.image, s.cam_scales, straight=straight, tags=tags)
         grid = (tokens.final.shape[-2], tokens.final.shape[-1])
         aux_labels = self.labeller.grid_labels(aux_cam, tags, grid, batch.valid)
         terms = {
@@ -126,8 +126,8 @@ class ToCo(Method):
         crops = self._local_crops(batch, aux_cam)
         views = crops.cut(batch.local)
         count = views.shape[1]
-        local = self.network.encode(views.flatten(0, 1)).summary.unflatten(0, (-1, count))
-        whole = torch.stack([tokens.summary, self.network.encode(batch.second).summary], dim=1)
+        local = self.network.summarise(views.flatten(0, 1)).unflatten(0, (-1, count))
+        whole = torch.stack([tokens.summary, self.network.summarise(batch.second)], dim=1)
         student = self.projection(torch.cat([whole, local], dim=1))
         with torch.no_grad():
             teacher = self.teacher_projection(whole)

@@ -9,7 +9,7 @@ from typing import Protocol, cast
 import torch
 from torch import Tensor
 
-from wsss_geo.nn.tensors import full_precision, resize
+from wsss_geo.nn.tensors import full_precision, pick_channels, resize, tagged_channels
 
 MapPair = tuple[Tensor, Tensor]
 
@@ -49,13 +49,15 @@ def multi_scale_cam(
     scales: Sequence[float] = (1.0, 0.5, 1.5),
     percentile: float | None = None,
     straight: MapPair | None = None,
+    tags: Tensor | None = None,
 ) -> MapPair:
     """Class activation maps merged over scales and horizontal flip, without gradient.
 
     At each scale the image and its mirror image run as one doubled batch; both maps return to the image's size, the
     second is mirrored back, the larger of the pair survives and negative values become zero. The sum over scales is
     normalised. Costs two forward passes a scale; memory is that of the largest scale plus two sums. Where the raw maps
-    of ``image`` itself are at hand, give them as ``straight``: at scale 1 only the mirror image runs then.
+    of ``image`` itself are at hand, give them as ``straight``: at scale 1 only the mirror image runs then. With
+    ``tags`` [B,K] the maps of untagged classes are zero, and their enlargement is spared.
 
     ``model`` has ``class_maps`` or is itself called; it is used in the mode (train or eval) it is in. ``image``
     [B,3,H,W]; scaled sides are rounded to multiples of ``model.multiple`` (16 if it has none).
@@ -64,6 +66,7 @@ def multi_scale_cam(
     forward = cast("Callable[[Tensor], MapPair]", getattr(model, "class_maps", model))
     multiple = int(getattr(model, "multiple", 16))
     height, width = image.shape[-2:]
+    channels, present = (None, None) if tags is None else tagged_channels(tags)
     totals: list[Tensor] = []
     for scale in scales:
         scaled = resize(image, (_round_to(scale * height, multiple), _round_to(scale * width, multiple)))
@@ -72,10 +75,17 @@ def multi_scale_cam(
         else:
             both = forward(torch.cat([scaled, scaled.flip(-1)]))
             pairs = [(maps[: len(image)], maps[len(image) :]) for maps in both]
+        if channels is not None:
+            pairs = [(pick_channels(one, channels), pick_channels(other, channels)) for one, other in pairs]
         merged = [_merge_flip(*pair, (height, width)) for pair in pairs]
         totals = [total + maps for total, maps in zip(totals, merged, strict=True)] if totals else merged
     cam, aux_cam = (normalise_cam(total, percentile) for total in totals)
-    return cam, aux_cam
+    if tags is None or channels is None or present is None:
+        return cam, aux_cam
+    zeros = cam.new_zeros(*tags.shape, height, width)
+    index = channels[:, :, None, None].expand_as(cam)
+    among = present[:, :, None, None]
+    return zeros.scatter(1, index, cam * among), zeros.scatter_(1, index, aux_cam * among)
 
 
 def _round_to(side: float, multiple: int) -> int:

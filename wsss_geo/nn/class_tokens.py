@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from wsss_geo.nn.cam import normalise_cam
-from wsss_geo.nn.encoder import Encoder, Tokens
+from wsss_geo.nn.encoder import Encoder, Tokens, has_reachable_tokens
 from wsss_geo.nn.network import Network
 from wsss_geo.nn.tensors import full_precision
 
@@ -85,7 +85,7 @@ class ClassTokenNetwork(Network):
 
     def __init__(self, backbone: str, **arguments: Any) -> None:
         super().__init__(backbone, **arguments)
-        if not _has_reachable_tokens(getattr(self.encoder, "vit", None)):
+        if not has_reachable_tokens(getattr(self.encoder, "vit", None)):
             raise ValueError(f"backbone {backbone!r} cannot carry class tokens")
         if self.encoder.middle_block != self.encoder.depth:
             raise ValueError("a network with class tokens is read after its last block: middle must be 1")
@@ -128,6 +128,10 @@ class ClassTokenNetwork(Network):
         """Encode images [B,bands,H,W] in 0..1."""
         midway = self.midway(image01, self.encoder.depth)
         return self._as_tokens(midway.tokens, midway.grid)
+
+    def summarise(self, image01: Tensor) -> Tensor:
+        """Mean class token [B,D] of images [B,bands,H,W] in 0..1."""
+        return self.encode(image01).summary
 
     def class_maps(self, image01: Tensor) -> tuple[Tensor, Tensor]:
         """Refined and merely fused maps of the taggable classes, [B,K,h,w] each, from the attention of all blocks."""
@@ -181,13 +185,3 @@ def propagate(affinity: Tensor, maps: Tensor) -> Tensor:
 def _on_grid(tokens: Tensor, grid: tuple[int, int]) -> Tensor:
     patches = tokens[:, -grid[0] * grid[1] :]
     return patches.transpose(1, 2).unflatten(2, grid)
-
-
-def _has_reachable_tokens(vit: Any) -> bool:
-    from timm.models import vision_transformer as timm_vit
-
-    return (
-        isinstance(vit, timm_vit.VisionTransformer)
-        and vit.cls_token is not None
-        and all(isinstance(b, timm_vit.Block) and isinstance(b.attn, timm_vit.Attention) for b in vit.blocks)
-    )

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from wsss_geo.nn.torchvision_ops import ensure_torchvision_imports
 
@@ -74,6 +75,18 @@ class Encoder(nn.Module):
         summary = final[:, 0] if has_class_token else patches.mean(dim=1)
         return Tokens(summary, patches.transpose(1, 2).reshape(middle.shape), middle)
 
+    def summarise(self, image: Tensor) -> Tensor:
+        """``summary`` [B, D] of normalised images alone: the last block works out no more than that token."""
+        vit = self.vit
+        if not has_reachable_tokens(vit):
+            whole: Tokens = self(image)
+            return whole.summary
+        tokens = vit.norm_pre(vit.patch_drop(vit._pos_embed(vit.patch_embed(image))))
+        for block in vit.blocks[:-1]:
+            tokens = block(tokens)
+        summary: Tensor = vit.norm(first_token_after(vit.blocks[-1], tokens))[:, 0]
+        return summary
+
     def forward_stages(self, image: Tensor) -> tuple[Tokens, tuple[Tensor, ...]]:
         """Tokens and, as the only stage before them, the middle ones."""
         tokens = self(image)
@@ -104,6 +117,43 @@ def timm_model(name: str, pretrained: bool, arguments: Mapping[str, Any]) -> Any
         raise
     except Exception as error:
         raise ValueError(f"backbone {name!r} cannot be built by timm ({error})") from error
+
+
+def has_reachable_tokens(vit: Any) -> bool:
+    """Whether ``vit`` has a class token and plain pre-norm blocks of timm, whose attention can be taken apart."""
+    from timm.models import vision_transformer as timm_vit
+
+    return (
+        isinstance(vit, timm_vit.VisionTransformer)
+        and vit.cls_token is not None
+        and all(isinstance(b, timm_vit.Block) and isinstance(b.attn, timm_vit.Attention) for b in vit.blocks)
+    )
+
+
+def first_token_after(block: Any, tokens: Tensor) -> Tensor:
+    """The first of ``tokens`` [B,n,D] as it leaves a pre-norm ``block`` of timm: [B,1,D].
+
+    All tokens are attended to, but one only asks and goes on, which saves five sixths of the block.
+    """
+    attention, first = block.attn, tokens[:, :1]
+    norm, gate = (getattr(attention, name, None) for name in ("norm", "gate"))
+    normed = block.norm1(tokens)
+    width = attention.qkv.weight.shape[0] // 3
+    weight, bias = attention.qkv.weight, attention.qkv.bias
+    query = functional.linear(normed[:, :1], weight[:width], None if bias is None else bias[:width])
+    both = functional.linear(normed, weight[width:], None if bias is None else bias[width:])
+    query = query.unflatten(2, (attention.num_heads, -1)).transpose(1, 2)
+    key, value = both.unflatten(2, (2, attention.num_heads, -1)).permute(2, 0, 3, 1, 4).unbind(0)
+    dropped = attention.attn_drop.p if attention.training else 0.0
+    seen = functional.scaled_dot_product_attention(
+        attention.q_norm(query), attention.k_norm(key), value, dropout_p=dropped
+    )
+    seen = seen.transpose(1, 2).flatten(2)
+    seen = seen if norm is None else norm(seen)
+    seen = seen if gate is None else seen * gate(normed[:, :1]).sigmoid()
+    first = first + block.drop_path1(block.ls1(attention.proj_drop(attention.proj(seen))))
+    passed: Tensor = first + block.drop_path2(block.ls2(block.mlp(block.norm2(first))))
+    return passed
 
 
 def load_backbone_weights(encoder: Encoder, weights: Mapping[str, Tensor]) -> list[str]:

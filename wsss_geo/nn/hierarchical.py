@@ -82,11 +82,7 @@ class HierarchicalEncoder(nn.Module):
         """Tokens and, beside them, the output of every stage [B, widths[l], ceil(H / strides[l]), ...]."""
         height, width = image.shape[-2:]
         coarsest = STRIDES[-1]
-        maps = functional.pad(image, (0, -width % coarsest, 0, -height % coarsest))
-        found = []
-        for stage in self.stages:
-            maps = stage(maps)
-            found.append(maps)
+        found = self._staged(image)
         projected = [lateral(maps) for lateral, maps in zip(self.lateral, found, strict=True)]
         grid = (found[-1].shape[-2] * coarsest // self.patch, found[-1].shape[-1] * coarsest // self.patch)
         middle = _cut(torch.stack([_brought_to(p, grid) for p in projected]).sum(0), height, width, self.patch)
@@ -94,6 +90,21 @@ class HierarchicalEncoder(nn.Module):
         summary = _cut(projected[-1], height, width, coarsest).mean(dim=(2, 3))
         stages = tuple(_cut(m, height, width, s) for m, s in zip(found, STRIDES, strict=True))
         return Tokens(summary, final, middle), stages
+
+    def summarise(self, image: Tensor) -> Tensor:
+        """``summary`` [B, fusion] alone: the decoder does not run."""
+        coarse = self.lateral[-1](self._staged(image)[-1])
+        return _cut(coarse, image.shape[-2], image.shape[-1], STRIDES[-1]).mean(dim=(2, 3))
+
+    def _staged(self, image: Tensor) -> list[Tensor]:
+        """Output of every stage for the padded images."""
+        coarsest = STRIDES[-1]
+        maps = functional.pad(image, (0, -image.shape[-1] % coarsest, 0, -image.shape[-2] % coarsest))
+        found = []
+        for stage in self.stages:
+            maps = stage(maps)
+            found.append(maps)
+        return found
 
     def layers(self, image: Tensor) -> dict[str, Tensor]:
         """Tokens [B, D, h, w] as they leave every stage and the decoder, by name."""

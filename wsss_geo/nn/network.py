@@ -84,6 +84,11 @@ class Network(nn.Module):
         tokens: Tokens = self.encoder(self._normalised(image01))
         return tokens
 
+    def summarise(self, image01: Tensor) -> Tensor:
+        """``summary`` [B, D] of images [B, bands, H, W] in 0..1, for less than their other tokens would cost."""
+        summary: Tensor = self.encoder.summarise(self._normalised(image01))
+        return summary
+
     def _normalised(self, image01: Tensor) -> Tensor:
         return (image01 - self.mean) / self.std
 

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from wsss_geo.classes import IGNORE
 from wsss_geo.errors import UsageError
-from wsss_geo.nn.tensors import full_precision, resize, usable_pixels
+from wsss_geo.nn.tensors import full_precision, pick_channels, resize, tagged_channels, usable_pixels
 
 #: ``refine(image01 [B,N,h,w], maps [B,M,h,w]) -> [B,M,h,w]``, channel by channel and linear in the maps (see ``PAR``).
 Refiner = Callable[[Tensor, Tensor], Tensor]
@@ -143,16 +143,9 @@ def softmax_over_present(maps: Tensor, present: Tensor) -> Tensor:
 
 
 def _tagged_first(cam: Tensor, tags: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """The tagged classes of every image, in their order, and as few others as give all images the same number P.
-
-    Untagged classes never win, so whatever is costly runs on maps [B,P,H,W]; with them come present bool [B,P] and
-    the channels int64 [B,P] in ``cam`` that they are.
-    """
-    present = _present(tags)
-    most = max(1, int(present.sum(dim=1).max()))
-    channels = present.int().argsort(dim=1, descending=True, stable=True)[:, :most]
-    maps = cam.gather(1, channels[:, :, None, None].expand(-1, -1, *cam.shape[-2:]))
-    return maps, present.gather(1, channels), channels
+    """Maps [B,P,H,W] of the tagged classes, and what ``tagged_channels`` says; untagged classes never win anyway."""
+    channels, present = tagged_channels(tags)
+    return pick_channels(cam, channels), present, channels
 
 
 def _renamed(places: Tensor, channels: Tensor) -> Tensor:

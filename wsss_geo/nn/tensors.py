@@ -48,6 +48,23 @@ def resize_nearest(maps: Tensor, size: tuple[int, int]) -> Tensor:
     return picked.squeeze(1) if maps.dim() == 3 else picked
 
 
+def tagged_channels(tags: Tensor) -> tuple[Tensor, Tensor]:
+    """The tagged classes of every image first, in their order, and as few others as give all images the same number P.
+
+    ``tags`` [B,K], above 0.5 = present; channels int64 [B,P] and which of them are tagged, bool [B,P]. What is costly
+    and concerns tagged classes only need not run on all.
+    """
+    present = tags > 0.5
+    most = max(1, int(present.sum(dim=1).max()))
+    channels = present.int().argsort(dim=1, descending=True, stable=True)[:, :most]
+    return channels, present.gather(1, channels)
+
+
+def pick_channels(maps: Tensor, channels: Tensor) -> Tensor:
+    """Channels int64 [B,P] of ``maps`` [B,K,h,w], another choice for every image: [B,P,h,w]."""
+    return maps.gather(1, channels[:, :, None, None].expand(-1, -1, *maps.shape[-2:]))
+
+
 def split_cells(maps: Tensor, rows: int, cols: int) -> Tensor:
     """Cut [B,C,h,w] into ``rows`` x ``cols`` equal cells: [B * rows * cols, C, h // rows, w // cols], row by row.
 
