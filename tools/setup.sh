@@ -3,6 +3,7 @@
 #
 #   tools/setup.sh engine   .venv with the engine and the tools of development and documentation
 #   tools/setup.sh qgis     QGIS and what its tests need, from the system's packages (Debian, Ubuntu)
+#   tools/setup.sh browser  Chromium, in which the tests look at reports, from the system's packages (Debian)
 #
 # PYTHON chooses the interpreter that .venv is made with. Exit code 4: something is missing that cannot be installed.
 set -eu
@@ -81,8 +82,14 @@ setup_qgis() {
         || need_packages qgis python3-qgis python3-gdal python3-pytest gdal-bin xvfb
 }
 
+setup_browser() {
+    command -v chromium >/dev/null || command -v chromium-browser >/dev/null || command -v google-chrome >/dev/null \
+        || need_packages chromium
+}
+
 case "${1:-engine}" in
     engine) setup_engine ;;
     qgis) setup_qgis ;;
-    *) say "unknown part $1: engine or qgis"; exit 2 ;;
+    browser) setup_browser ;;
+    *) say "unknown part $1: engine, qgis or browser"; exit 2 ;;
 esac

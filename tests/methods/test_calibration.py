@@ -180,6 +180,17 @@ def test_calibrate_gives_the_same_model_with_the_temperature_that_training_found
     assert train.split == "train"
 
 
+def test_neighbours_are_seen_together_where_the_view_is_wider_than_a_scene(tiny, tmp_path):
+    wide = tmp_path / "wide.safetensors"
+    save_card(tiny.model, wide, dataclasses.replace(read_card(tiny.model), tile_size=128))
+    narrow, seen = [
+        wsss_geo.calibrate(path, tiles=tiny.tiles, out=tmp_path / "m.safetensors", split="train")
+        for path in (tiny.model, wide)
+    ]
+    assert 0 < seen.scenes <= narrow.scenes
+    assert seen.error_before != narrow.error_before  # other surroundings, other answers
+
+
 def test_calibrate_refuses_what_does_not_fit(tiny, tmp_path):
     with pytest.raises(UsageError, match="the model itself"):
         wsss_geo.calibrate(tiny.model, tiles=tiny.tiles, out=tiny.model)
@@ -195,13 +206,12 @@ def read(path):
         return file.read(1)
 
 
-@pytest.mark.parametrize("refine", ["none", "par"])
-def test_the_temperature_moves_confidence_and_nothing_else(tiny, tmp_path, refine):
+def test_the_temperature_moves_confidence_and_nothing_else(tiny, tmp_path):
     found = {}
     for name, temperature in (("sharp", 0.5), ("plain", 1.0), ("flat", 3.0)):
         model = with_calibration(tiny.model, tmp_path / f"{name}.safetensors", temperature)
         masks, sure = tmp_path / f"{name}.tif", tmp_path / f"{name}_sure.tif"
-        wsss_geo.predict(tiny.scene, model=model, out=masks, confidence=sure, refine=refine, device="cpu")
+        wsss_geo.predict(tiny.scene, model=model, out=masks, confidence=sure, device="cpu")
         found[name] = read(masks), read(sure).astype(int)
     for name in ("sharp", "flat"):
         np.testing.assert_array_equal(found[name][0], found["plain"][0])
@@ -211,12 +221,13 @@ def test_the_temperature_moves_confidence_and_nothing_else(tiny, tmp_path, refin
     assert found["sharp"][1][data].mean() > found["plain"][1][data].mean() > found["flat"][1][data].mean()
 
 
-def test_scores_of_activation_maps_are_not_tempered(tiny, tmp_path):
+@pytest.mark.parametrize("options", [{"scores": "cam"}, {"scores": "both"}, {"refine": "par"}])
+def test_the_temperature_is_for_what_it_was_found_for(tiny, tmp_path, options):
     found = []
     for temperature in (1.0, 3.0):
         model = with_calibration(tiny.model, tmp_path / "m.safetensors", temperature)
         wsss_geo.predict(
-            tiny.scene, model=model, out=tmp_path / "m.tif", confidence=tmp_path / "c.tif", scores="cam", device="cpu"
+            tiny.scene, model=model, out=tmp_path / "m.tif", confidence=tmp_path / "c.tif", device="cpu", **options
         )
         found.append(read(tmp_path / "c.tif"))
     np.testing.assert_array_equal(*found)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from typing import Any
 
 import numpy as np
@@ -21,8 +22,9 @@ from wsss_geo.tileset.dataset import TileDataset
 from wsss_geo.tileset.index import TileSet
 from wsss_geo.tileset.mosaic import MosaicDataset
 
-#: Views that are looked at, evenly spread over the tiles; answers that are kept of them.
-_VIEWS, _ANSWERS = 384, 1 << 19
+#: Most views that are looked at, evenly spread over the tiles; how often each tile is seen where neighbours are seen
+#: together; answers that are kept of all.
+_VIEWS, _LOOKS, _ANSWERS = 384, 4, 1 << 19
 
 
 def calibrate_model(
@@ -39,9 +41,10 @@ def calibrate_model(
     tiles = TileDataset(tileset, rows, cache_bytes=1 << 28)
     cells = _cells(model.card.tile_size, tileset)
     data: Any = MosaicDataset(tiles, cells) if cells > 1 else tiles
-    chosen = np.unique(np.linspace(0, len(data) - 1, min(_VIEWS, len(data))).round().astype(int)).tolist()
+    count = min(_VIEWS, len(data) if cells == 1 else math.ceil(_LOOKS * len(data) / cells**2))
+    chosen = np.unique(np.linspace(0, len(data) - 1, count).round().astype(int)).tolist()
     columns = _columns(model.card.classes, tileset.scheme)
-    probabilities, allowed, scenes = [], [], 0
+    probabilities, allowed = [], []
     most = max(1, _ANSWERS // len(chosen))
     for begin in range(0, len(chosen), batch_size):
         items = [data[i] for i in chosen[begin : begin + batch_size]]
@@ -50,16 +53,16 @@ def calibrate_model(
         found = _answers(model.network, image01, valid, tags[:, columns], most * len(items))
         probabilities.append(found[0])
         allowed.append(found[1])
-        scenes += found[2]
         report.step(min(begin + batch_size, len(chosen)), len(chosen), "", "calibrate")
-    if not scenes:
+    if not sum(map(len, allowed)):
         raise InputError(tileset.root, f"no scene of its {split} split tells which class a pixel is", "tag some")
-    return calibrate(torch.cat(probabilities), torch.cat(allowed), split, scenes)
+    scenes = np.unique(data.members[chosen]) if cells > 1 else np.array(chosen)
+    return calibrate(torch.cat(probabilities), torch.cat(allowed), split, int((scenes >= 0).sum()))
 
 
 @torch.inference_mode()
-def _answers(network: Network, image01: Tensor, valid: Tensor, tags: Tensor, most: int) -> tuple[Tensor, Tensor, int]:
-    """Probabilities [n, C] of up to ``most`` valid answers, the classes that are possible there bool [n, C], scenes.
+def _answers(network: Network, image01: Tensor, valid: Tensor, tags: Tensor, most: int) -> tuple[Tensor, Tensor]:
+    """Probabilities [n, C] of up to ``most`` valid answers, and the classes that are possible there, bool [n, C].
 
     Images [B,N,H,W] in 0..1, validity bool [B,H,W], tags [B,K,g,g] of the scenes in each image.
     """
@@ -80,7 +83,7 @@ def _answers(network: Network, image01: Tensor, valid: Tensor, tags: Tensor, mos
     flat = cells.permute(0, 2, 3, 1)[usable[:, 0]]
     told = classes.expand_as(cells).permute(0, 2, 3, 1)[usable[:, 0]]
     step = max(1, -(-len(flat) // most))
-    return flat[::step], told[::step], int(usable.flatten(1).any(dim=1).sum())
+    return flat[::step], told[::step]
 
 
 def _rows(tileset: TileSet, split: str | None) -> tuple[str, Any]:

@@ -42,8 +42,8 @@ def decode(
     ids: NDArray[np.uint8],
     threshold: float = 0.0,
     with_confidence: bool = False,
-    temperature: float = 1.0,
     unsure: int = IGNORE,
+    temperature: float = 1.0,
 ) -> Decoded:
     """Decode mask pixels ``rows`` x ``cols``.
 

@@ -102,7 +102,6 @@ class Refinement:
         ids: NDArray[np.uint8],
         threshold: float = 0.0,
         with_confidence: bool = False,
-        temperature: float = 1.0,
         unsure: int = IGNORE,
     ) -> Decoded:
         """Decode ``band`` as ``decode.decode`` does, with refined scores in between.
@@ -122,7 +121,7 @@ class Refinement:
             row, row_end = self._rows.tokens_needed(band.first, band.last)
             col, col_end = self._cols.tokens_needed(left, right)
             cells, known = self._cells(row, row_end, col, col_end, scores, alive, first_token)
-            how = ids, threshold, with_confidence, temperature, unsure
+            how = ids, threshold, with_confidence, unsure
             parts.append(decode(cells, known, part, row_taps, _from(col_taps, col), row, *how))
         confidence = np.concatenate([_given(p.confidence) for p in parts], axis=1) if with_confidence else None
         counts = np.sum([p.counts for p in parts], axis=0)

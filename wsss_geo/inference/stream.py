@@ -35,15 +35,16 @@ Validity = Callable[[int, int], "NDArray[np.bool_] | None"]
 class Decoding:
     """How scores become a mask: ``ids`` uint8 [C] are mask values; see ``decode.decode`` for the rest.
 
-    ``refinement`` must be of the layout that is streamed, and its halo in that.
+    ``refinement`` must be of the layout that is streamed, and its halo in that. Refined scores are not tempered: the
+    temperature was found without refinement, which takes excess confidence away by itself.
     """
 
     ids: NDArray[np.uint8]
     threshold: float = 0.0
     with_confidence: bool = False
     refinement: Refinement | None = None
-    temperature: float = 1.0
     unsure: int = IGNORE
+    temperature: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -102,11 +103,13 @@ def stream(
         wanted = mask_out(band.first, band.last) if mask_out is not None else None
         valid = wanted if valid is None else valid if wanted is None else valid & wanted
         shares = np.ascontiguousarray(scores[:, :, :classes])
-        how = decoding.ids, decoding.threshold, decoding.with_confidence, decoding.temperature, decoding.unsure
+        how = decoding.ids, decoding.threshold, decoding.with_confidence, decoding.unsure
         if decoding.refinement is not None:
             pixels = decoding.refinement.decode(band, shares, alive, start, valid, *how)
         else:
-            pixels = decode(shares, alive, valid, rows.taps(band.first, band.last), col_taps, start, *how)
+            pixels = decode(
+                shares, alive, valid, rows.taps(band.first, band.last), col_taps, start, *how, decoding.temperature
+            )
         write(FinishedBand(band, pixels, _cam(scores, alive, start, band, classes)))
 
     waiting = deque(layout.bands[b] for b in bands)

@@ -126,9 +126,9 @@ def calibrate(probabilities: Tensor, allowed: Tensor, split: str, scenes: int) -
     single = allowed.sum(dim=1) == 1
     exact = int(single.sum()) >= max(1, len(allowed) // 20)
     known = single if exact else torch.ones_like(single)
-    curves = [reliability(tempered(probabilities[known], t), allowed[known]) for t in (1.0, temperature)]
-    losses = [round(tag_loss(probabilities, allowed, t), 5) for t in (1.0, temperature)]
-    return Calibration(temperature, split, scenes, exact, *losses, *curves)
+    before, after = (reliability(tempered(probabilities[known], t), allowed[known]) for t in (1.0, temperature))
+    loss_before, loss_after = (round(tag_loss(probabilities, allowed, t), 5) for t in (1.0, temperature))
+    return Calibration(temperature, split, scenes, exact, loss_before, loss_after, before, after)
 
 
 def reliability(probabilities: Tensor, allowed: Tensor) -> tuple[Bin, ...]:
