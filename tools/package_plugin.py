@@ -80,7 +80,8 @@ def metadata_faults(text: str, version: str) -> list[str]:
         faults.append(f"version {values.get('version')!r} is not like 1.2.3")
     if values.get("version") != version:
         faults.append(f"version {values.get('version')!r} is not the engine's {version!r}")
-    faults += [f"{k} holds HTML" for k in ("description", "about") if re.search(r"<\s*/?\s*\w", values.get(k, ""))]
+    shown = [k for k in values if k.partition("[")[0] in ("description", "about")]
+    faults += [f"{k} holds HTML" for k in shown if re.search(r"<\s*/?\s*\w", values[k])]
     if "plugin" in values.get("name", "").lower():
         faults.append("the name holds the word plugin")
     if "supportsQt6" in values:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import configparser
 import importlib.util
 import re
 import shutil
@@ -120,6 +121,17 @@ def test_every_language_has_a_help_page_with_the_same_chapters(tool):
         own = tool.read_ts(path)["index.html"]
         assert own != "index.html"
         assert chapters(own) == chapters("index.html")
+
+
+def test_every_language_has_what_the_plugin_manager_shows(tool):
+    """QGIS looks for keys as description[de] in the metadata."""
+    values = configparser.ConfigParser(interpolation=None)
+    values.optionxform = str
+    values.read(ROOT / "metadata.txt", encoding="utf-8")
+    for path in tool.translations():
+        code = path.stem.rpartition("_")[2]
+        for key in ("name", "description", "about", "tags"):
+            assert values["general"][f"{key}[{code}]"] not in ("", values["general"][key])
 
 
 def test_files_of_translations_are_written_as_they_are_read(tool, tmp_path):
