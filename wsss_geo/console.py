@@ -36,6 +36,8 @@ def run_guarded(work: Callable[[], Any], report: Progress, *, debug: bool = Fals
     """Call ``work``, tell ``report`` of its failure in one sentence, return the exit code."""
     _cancel_on_signals(report)
     _quieten(debug)
+    # Helper processes, those that libraries start too, take no module from the folder somebody happens to be in.
+    os.environ.setdefault("PYTHONSAFEPATH", "1")
     try:
         work()
     except BrokenPipeError:

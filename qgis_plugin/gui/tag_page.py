@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 from typing import Any
 
 from qgis.core import QgsMapLayerProxyModel
@@ -66,6 +67,7 @@ class TagPage(QWidget):
         """Show the current scene."""
         tags, total = session.tags, len(session.scenes)
         words = tr("untagged") if tags is None else ", ".join(tags) or tr("none of the classes")
+        words = html.escape(words, quote=False)
         self.where.setText(fill(tr("Scene <b>{:,}</b> of {:,}: {}"), session.current + 1, total, words))
         self.progress.setMaximum(total)
         self.progress.setValue(session.store.tagged)

@@ -83,7 +83,8 @@ def companions(job: Job, group: Group) -> Iterator[None]:
         shared = {**os.environ, "PYTHONPATH": paths, "OMP_NUM_THREADS": str(threads), _READY: folder}
         try:
             for rank in range(1, group.devices):
-                command = [sys.executable, "-m", "wsss_geo.worker", str(task)]
+                # Without -P, modules in the folder that the user happens to be in would go before all others.
+                command = [sys.executable, "-P", "-m", "wsss_geo.worker", str(task)]
                 variables = {**shared, "LOCAL_RANK": str(rank)}
                 # What they have to say, the first process says as well.
                 companion = subprocess.Popen(command, env=variables, stdout=subprocess.DEVNULL)  # nosec B603 - no shell

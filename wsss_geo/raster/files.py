@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import functools
 import os
 import re
 import shutil
@@ -16,6 +17,7 @@ import rasterio
 from rasterio._err import CPLE_BaseError
 from rasterio.enums import Interleaving
 from rasterio.errors import NotGeoreferencedWarning, RasterioError
+from rasterio.io import DatasetReader
 
 from wsss_geo.errors import EnvironmentFault, InputError
 
@@ -39,6 +41,13 @@ for _option, _value in (
     ("GDAL_HTTP_LOW_SPEED_LIMIT", "1"),
 ):
     os.environ.setdefault(_option, _value)
+
+# A virtual raster may carry a program for its pixels, and anybody may have written it.
+os.environ.setdefault("GDAL_VRT_ENABLE_PYTHON", "NO")
+
+#: Drivers that ask a server for the pixels of what looks like a file. Which server is asked is for the user to say, by
+#: an address, not for whoever wrote the file.
+_ONLINE = {"WMS", "WCS", "WMTS", "STACIT", "STACTA", "HTTP", "EEDAI", "PLMOSAIC", "DAAS", "OGCAPI"}
 
 #: How addresses are called where GDAL reads only those ranges of a file that it needs.
 _REMOTE = {
@@ -77,16 +86,20 @@ def gdal_path(path: str) -> str:
 def open_raster(path: str, overview: int | None = None) -> Any:
     """Open ``path`` with GDAL, or its overview ``overview`` (0 is the finest). The handle serves one thread.
 
-    Raises InputError when it does not exist, is not a raster, or has no bands.
+    Drivers that would ask a server are not tried on a file of this machine. Raises InputError when it does not exist,
+    is not a raster, or has no bands.
     """
     if is_local(path) and not os.path.exists(path):
         raise InputError(path, "no such file", "give the path of a raster")
     options = {} if overview is None else {"overview_level": overview}
-    # a server's folder is not listed; files beside the raster (masks, overviews) are asked for by name
-    remote = {} if is_local(path) else {"GDAL_DISABLE_READDIR_ON_OPEN": "TRUE"}
     try:
-        with rasterio.Env(**remote) if remote else contextlib.nullcontext():
-            dataset = rasterio.open(gdal_path(path), sharing=False, **options)
+        if is_local(path):
+            with rasterio.Env():
+                dataset = DatasetReader(path, driver=_offline_drivers(), sharing=False, **options)
+        else:
+            # a server's folder is not listed; files beside the raster (masks, overviews) are asked for by name
+            with rasterio.Env(GDAL_DISABLE_READDIR_ON_OPEN="TRUE"):
+                dataset = rasterio.open(gdal_path(path), sharing=False, **options)
     except (*GDAL_ERRORS, OSError, TypeError) as error:
         raise _not_a_raster(path, error) from error
     if dataset.count == 0:
@@ -110,6 +123,12 @@ def _block_bytes(dataset: Any) -> int:
     height, width = dataset.block_shapes[0]
     bands = dataset.count if dataset.interleaving == Interleaving.pixel else 1
     return int(height * width * bands * _ITEM_BYTES.get(dataset.dtypes[0], 16))
+
+
+@functools.cache
+def _offline_drivers() -> list[str]:
+    with rasterio.Env() as environment:
+        return sorted(set(environment.drivers()) - _ONLINE)
 
 
 def _not_a_raster(path: str, error: Exception) -> InputError:
