@@ -15,8 +15,8 @@ from __future__ import annotations
 __version__ = "0.1.0"
 
 __all__ = [
-    "__version__", "calibrate", "evaluate", "few_shot", "few_shot_test", "few_shot_train", "predict", "pretrain", "probe", "run",
-    "tile", "train", "vectorize",
+    "__version__", "calibrate", "evaluate", "few_shot", "few_shot_test", "few_shot_train", "predict", "pretrain",
+    "probe", "run", "tile", "train", "vectorize", "write_report",
 ]  # fmt: skip
 
 

@@ -23,6 +23,7 @@ _RUNNERS = {
     "pretrain": "wsss_geo.pretraining.run",
     "probe": "wsss_geo.pretraining.probe",
     "calibrate": "wsss_geo.training.calibrate",
+    "report": "wsss_geo.reporting.run",
     "fewshot-train": "wsss_geo.fewshot.train",
     "fewshot-test": "wsss_geo.fewshot.score",
     "fewshot": "wsss_geo.fewshot.run",
@@ -72,6 +73,11 @@ def probe(weights: Any, *, report: Progress | None = None, **fields: Any) -> job
 def calibrate(model: Any, *, report: Progress | None = None, **fields: Any) -> jobs.CalibrateResult:
     """Give a model a temperature for its confidence; the keywords are the fields of ``jobs.CalibrateJob``."""
     return run(_job(jobs.CalibrateJob, {"model": model}, fields), report)
+
+
+def write_report(source: Any, *, report: Progress | None = None, **fields: Any) -> jobs.ReportResult:
+    """Write a page about a map, a training or a model; the keywords are the fields of ``jobs.ReportJob``."""
+    return run(_job(jobs.ReportJob, {"source": source}, fields), report)
 
 
 def few_shot_train(tiles: Any, *, report: Progress | None = None, **fields: Any) -> jobs.FewShotTrainResult:

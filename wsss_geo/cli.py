@@ -163,6 +163,7 @@ for _kind in (
     jobs.PretrainJob,
     jobs.ProbeJob,
     jobs.CalibrateJob,
+    jobs.ReportJob,
     jobs.FewShotTrainJob,
     jobs.FewShotTestJob,
     jobs.FewShotJob,

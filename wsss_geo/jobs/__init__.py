@@ -25,6 +25,7 @@ from .mapping import (
     VectorizeJob,
     VectorizeResult,
 )
+from .reporting import ReportJob, ReportResult
 from .tiling import DATASETS, PROTOCOLS, SPLITS, TileJob, TileResult
 from .training import (
     METHODS,
@@ -63,6 +64,8 @@ __all__ = [
     "PretrainResult",
     "ProbeJob",
     "ProbeResult",
+    "ReportJob",
+    "ReportResult",
     "ShardResult",
     "TileJob",
     "TileResult",
@@ -78,7 +81,7 @@ _JOBS: Mapping[str, type[Job]] = {
     j.command: j
     for j in (
         TileJob, TrainJob, PredictJob, EvaluateJob, VectorizeJob, PretrainJob, ProbeJob,
-        CalibrateJob, FewShotTrainJob, FewShotTestJob, FewShotJob,
+        CalibrateJob, ReportJob, FewShotTrainJob, FewShotTestJob, FewShotJob,
     )
 }  # fmt: skip
 
