@@ -10,6 +10,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import warnings
 from pathlib import Path
 
@@ -112,6 +113,7 @@ def command():
 
     handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     level, variable = logging.root.manager.disable, os.environ.get("PYTHONWARNINGS")
+    hooks = threading.excepthook, sys.unraisablehook
 
     def call(*words):
         with warnings.catch_warnings():
@@ -122,6 +124,7 @@ def command():
     for number, handler in handlers.items():
         signal.signal(number, handler)
     logging.disable(level)
+    threading.excepthook, sys.unraisablehook = hooks
     if variable is None:
         os.environ.pop("PYTHONWARNINGS", None)
 

@@ -8,6 +8,7 @@ import os
 import re
 import signal
 import sys
+import threading
 import traceback
 import warnings
 from collections.abc import Callable, Mapping
@@ -96,6 +97,9 @@ def _quieten(debug: bool) -> None:
     warnings.simplefilter("ignore")
     os.environ.setdefault("PYTHONWARNINGS", "ignore")
     logging.disable(logging.WARNING)
+    # What a thread or a destructor fails of is told where its work is missed; here it would be a traceback more.
+    threading.excepthook = lambda _: None
+    sys.unraisablehook = lambda _: None
 
 
 class TerminalProgress(Progress):

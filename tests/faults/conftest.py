@@ -21,7 +21,7 @@ import pytest
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
 #: Random moments at which each command is killed; `make faults` takes 25.
-MOMENTS = int(os.environ.get("WSSS_GEO_FAULT_MOMENTS", "3"))
+MOMENTS = int(os.environ.get("WSSS_GEO_FAULT_MOMENTS", "2"))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -88,7 +88,7 @@ class Run:
         while not condition(self):
             assert self.alive(), self.wait()
             assert time.monotonic() < deadline, "waited in vain"
-            time.sleep(0.002)
+            time.sleep(0.01)
         return self
 
 
@@ -223,7 +223,7 @@ def tile(start, tmp_path_factory, tiny_scene):
     """The command that cuts the tiny scene into files."""
     words = (
         "tile", tiny_scene / "scene.tif", "--tags", tiny_scene / "truth.tif", "--classes", tiny_scene / "classes.json",
-        "--size", 32, "--stride", 16, "--val", 0.2, "--test", 0.2, "--scene-block", 64, "--materialize",
+        "--size", 32, "--stride", 32, "--val", 0.2, "--test", 0.2, "--scene-block", 64, "--materialize",
         "--out", "{out}/tiles",
     )  # fmt: skip
     return Command(start, words, tmp_path_factory.mktemp("tile"))
@@ -243,8 +243,8 @@ def train(start, tmp_path_factory, tiles):
     words = (
         "train", tiles, "--out", "{out}/run", "--method", "toco", "--backbone", "vit_tiny_patch16_224",
         "--backbone-arg", "patch_size=8", "--backbone-arg", "depth=2", "--backbone-arg", "embed_dim=32",
-        "--backbone-arg", "num_heads=1", "--set", "decoder_width=16", "--batch-size", 2, "--steps", 24,
-        "--check-every", 4, "--device", "cpu", "--precision", "float32",
+        "--backbone-arg", "num_heads=1", "--set", "decoder_width=16", "--batch-size", 2, "--steps", 12,
+        "--check-every", 3, "--device", "cpu", "--precision", "float32",
     )  # fmt: skip
     return Command(start, words, tmp_path_factory.mktemp("train"))
 

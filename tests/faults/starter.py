@@ -8,7 +8,10 @@ unless ``rights``, has none of the powers of root over files.
 
 from __future__ import annotations
 
+import atexit
 import ctypes
+import gc
+import importlib
 import json
 import os
 import signal
@@ -21,10 +24,9 @@ PR_SET_PDEATHSIG = 1
 
 def load():
     """Import what the commands import late."""
-    import wsss_geo.fitting.loader
-    import wsss_geo.inference.run
-    import wsss_geo.tiling.run
-    import wsss_geo.training.run  # noqa: F401
+    rooms = (f"wsss_geo.{room}.run" for room in ("tiling", "training", "inference"))
+    for name in ("timm", "torch.utils.tensorboard", *rooms):
+        importlib.import_module(name)
 
 
 def give_up_rights():
@@ -44,11 +46,19 @@ def become(order):
     if not order["rights"]:
         give_up_rights()
     exec(order["before"], {"__name__": "before"})
-    main(order["words"], prog_name="wsss-geo")
+    try:
+        main(order["words"], prog_name="wsss-geo")
+    except SystemExit as end:
+        atexit._run_exitfuncs()
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(end.code or 0)  # taking everything down in order would take longer than most commands
+    os._exit(1)
 
 
 if __name__ == "__main__":
     load()
+    gc.freeze()  # so that those that are forked share it
     for line in iter(sys.stdin.readline, ""):
         order = json.loads(line)
         if "wait" in order:

@@ -55,13 +55,13 @@ def predict(self, image01, *args, **more):
     return able(self, image01, *args, **more)
 Network.predict = predict
 """
-#: A training that runs out of memory in its fourteenth step.
+#: A training that runs out of memory in its eighth step.
 SHORT_STEP = """
 import torch
 from wsss_geo.training.lightning_module import TagTraining
 able = TagTraining.training_step
 def step(self, batch, *more):
-    if self.global_step == 13:
+    if self.global_step == 7:
         raise {error}
     return able(self, batch, *more)
 TagTraining.training_step = step
