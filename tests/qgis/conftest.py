@@ -273,13 +273,13 @@ def run_task(name, parameters, context, feedback, project, then=None):
     """Run as the toolbox does, in a task, with results to be loaded into the project; (ok, outputs, to load)."""
     from qgis.core import QgsApplication, QgsProcessingAlgRunnerTask, QgsProcessingOutputLayerDefinition
 
-    loaded = {
-        k: QgsProcessingOutputLayerDefinition(v, project)
-        if k in ("OUTPUT", "POLYGONS", "CONFIDENCE", "CAM") and v
-        else v
-        for k, v in parameters.items()
-    }
     algorithm = QgsApplication.processingRegistry().algorithmById(f"wsss_geo:{name}").create()
+    layers = {
+        p.name() for p in algorithm.parameterDefinitions() if p.type() in ("rasterDestination", "vectorDestination")
+    }
+    loaded = {
+        k: QgsProcessingOutputLayerDefinition(v, project) if k in layers and v else v for k, v in parameters.items()
+    }
     outcome = []
     context.setProject(project)
     task = QgsProcessingAlgRunnerTask(algorithm, loaded, context, feedback)

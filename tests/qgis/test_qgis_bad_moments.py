@@ -313,15 +313,20 @@ def long_runs(request, tmp_path, raster, polygons):
                 "OUTPUT": str(tmp_path / "out/cover.tif"), "POLYGONS": str(tmp_path / "out/cover.gpkg")}  # fmt: skip
 
     def train():
-        layer = polygons(((500_000, 4_999_744, 500_128, 5_000_000), (500_128, 4_999_744, 500_256, 5_000_000)))
-        run = request.getfixturevalue("qgis_run")
-        path = tmp_path / "tags.csv"
-        path.write_text(
-            "x,y,tags\n500020,4999980,water\n500200,4999980,field\n500020,4999800,water\n500200,4999800,field\n"
-        )
-        del layer
-        tiles, _, _ = run("tile", {"INPUT": [raster("t.tif", width=256, height=256)], "TAG_FILE": str(path), "SIZE": 64,
-                                   "VAL": 0.25, "SCENE_BLOCK": 64, "OUTPUT": str(tmp_path / "tiles")})  # fmt: skip
+        from qgis.core import QgsFeature, QgsGeometry, QgsProject, QgsRectangle, QgsVectorLayer
+
+        tags = QgsVectorLayer("Polygon?crs=EPSG:32632&field=kind:string(20)", "tags", "memory")
+        for kind, west in (("water", 500_000), ("field", 500_128)):
+            feature = QgsFeature(tags.fields())
+            feature.setAttribute("kind", kind)
+            feature.setGeometry(QgsGeometry.fromRect(QgsRectangle(west, 4_999_744, west + 128, 5_000_000)))
+            tags.dataProvider().addFeature(feature)
+        QgsProject.instance().addMapLayer(tags)
+        tiles, _, _ = request.getfixturevalue("qgis_run")(
+            "tile",
+            {"INPUT": [raster("t.tif", width=256, height=256)], "TAG_LAYER": tags.id(), "FIELD": "kind", "SIZE": 64,
+             "VAL": 0.25, "SCENE_BLOCK": 64, "OUTPUT": str(tmp_path / "tiles")},
+        )  # fmt: skip
         return {"INPUT": tiles["OUTPUT"], "OUTPUT": str(tmp_path / "out/run"), "METHOD": "toco", "STEPS": 100_000,
                 "BATCH_SIZE": 2, "BACKBONE": "vit_tiny_patch16_224", "SETTINGS": "decoder_width=16", "DEVICE": "cpu",
                 "BACKBONE_ARGS": "patch_size=8, depth=2, embed_dim=32, num_heads=1"}  # fmt: skip
@@ -345,6 +350,7 @@ def test_cancel_of_the_real_engine_leaves_nothing_running_or_half(
             feedback.cancel()
 
     _, results, to_load = run_as_task(name, given, QgsProcessingContext(), feedback, project, then)
+    assert cancelled, feedback.textLog()
     took = time.monotonic() - cancelled[0]
     print(f"cancel of {name}: {took:.2f} s")
     assert took < BOUND

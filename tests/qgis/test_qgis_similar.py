@@ -143,6 +143,16 @@ def test_the_engine_finds_and_the_result_is_styled(
     assert shown["scene: roofs, Polygons"].renderer().type() == "categorizedSymbol"
 
 
+def test_a_raster_of_other_bands_is_one_sentence(qgis_run, real_engine, raster, polygons, few_shot_model, tmp_path):
+    from qgis.core import QgsProcessingException
+
+    with pytest.raises(QgsProcessingException) as caught:
+        qgis_run("find_similar", wanted(raster("gray.tif", bands=1), polygons().id(), few_shot_model, tmp_path))
+    assert "band" in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert not list(tmp_path.glob("found*"))
+
+
 # -- the dock ---------------------------------------------------------------------------------------------------
 
 
@@ -285,6 +295,32 @@ def test_drawn_examples_to_a_styled_group(dock, iface, project, real_engine, few
     assert [(r.min(), r.max()) for r in hidden] == [(0, 255), (512, 65535)]  # what is not found, and nodata
     assert "roofs" in dock.areas.text()
     assert {"scene_mask.tif", "scene_polygons.gpkg", "scene_report.html"} <= set(os.listdir(tmp_path / "out"))
+
+
+def test_examples_on_a_raster_without_crs(dock, iface, project, real_engine, few_shot_model, wait_for, tmp_path):
+    from osgeo import gdal
+    from qgis.core import QgsCoordinateReferenceSystem, QgsRasterLayer
+
+    plain = str(tmp_path / "plain.png")
+    gdal.Translate(plain, dock.form.raster.currentLayer().source(), format="PNG")
+    Path(f"{plain}.aux.xml").unlink(missing_ok=True)
+    layer = QgsRasterLayer(plain, "plain")
+    layer.setCrs(QgsCoordinateReferenceSystem())
+    project.addMapLayer(layer)
+    iface.canvas.setDestinationCrs(QgsCoordinateReferenceSystem())
+    iface.canvas.setExtent(layer.extent())
+    dock.form.choose(layer)
+    dock.form.draw_button.click()
+    draw(iface.canvas, ((20, -60), (50, -60), (50, -30), (20, -30)))
+    assert not dock.form.examples.currentLayer().crs().isValid()
+    dock.form.model.setFilePath(few_shot_model)
+    dock.form.polygons.setChecked(False)
+    dock.run_button.click()
+    assert dock.run is not None, said(iface)
+    wait_for(lambda: dock.run is None)
+    assert dock.status.text() == "Done.", dock.status.text()
+    assert project.mapLayer(dock.layers[0]).extent() == layer.extent()
+    assert "Pixels" in dock.areas.text()
 
 
 def test_cancel_and_unloading_leave_no_process_and_no_tool(dock, iface, fake_engine, card_only, wait_for, project):
