@@ -3,6 +3,7 @@
 #
 #   tools/setup.sh engine   .venv with the engine and the tools of development and documentation
 #   tools/setup.sh qgis     QGIS and what its tests need, from the system's packages (Debian, Ubuntu)
+#   tools/setup.sh latest   the newest QGIS that Debian has, in a folder of its own (root alone; about 2 GB)
 #   tools/setup.sh browser  Chromium, in which the tests look at reports, from the system's packages (Debian)
 #
 # PYTHON chooses the interpreter that .venv is made with. Exit code 4: something is missing that cannot be installed.
@@ -77,9 +78,40 @@ setup_engine() {
 }
 
 setup_qgis() {
-    /usr/bin/python3 -c 'import osgeo.gdal, pytest, qgis.core' 2>/dev/null \
+    /usr/bin/python3 -c 'import osgeo.gdal, pytest, qgis.core, PyQt6.QtWidgets' 2>/dev/null \
         && command -v gdalinfo >/dev/null && command -v Xvfb >/dev/null \
-        || need_packages qgis python3-qgis python3-gdal python3-pytest gdal-bin xvfb
+        || need_packages qgis python3-qgis python3-gdal python3-pytest python3-pyqt6 gdal-bin xvfb
+}
+
+# A whole Debian in the folder $WSSS_GEO_LATEST, with the QGIS of its backports where these have a newer one.
+setup_latest() {
+    suite=${WSSS_GEO_SUITE:-stable}
+    root=${WSSS_GEO_LATEST:-${XDG_CACHE_HOME:-$HOME/.cache}/wsss-geo/qgis-$suite}
+    [ "$(id -u)" -eq 0 ] || fail "a Debian in a folder can be made and entered by root alone"
+    if [ ! -d "$root" ]; then
+        need_packages debootstrap
+        say "making a Debian ($suite) in $root; this takes some minutes"
+        rm -rf "$root.part"
+        mkdir -p "$root.part"
+        debootstrap --variant=minbase "$suite" "$root.part" >"$root.log" 2>&1 \
+            || fail "Debian $suite could not be fetched; $root.log tells more"
+        printf '#!/bin/sh\nexit 101\n' >"$root.part/usr/sbin/policy-rc.d" # no service is to start
+        chmod 755 "$root.part/usr/sbin/policy-rc.d"
+        chroot "$root.part" dpkg-divert --quiet --local --rename --add /usr/bin/py3compile
+        ln -s /bin/true "$root.part/usr/bin/py3compile" # nobody starts these programs often
+        mirror=$(sed -n 's/^deb \([^ ]*\) .*/\1/p' "$root.part/etc/apt/sources.list" | head -n 1)
+        [ "$suite" = sid ] || printf 'deb %s %s-backports main\n' "$mirror" "$suite" >>"$root.part/etc/apt/sources.list"
+        mv "$root.part" "$root"
+    fi
+    backports=
+    [ "$suite" = sid ] || backports="-t $suite-backports"
+    # a mirror that lags behind this clock has lists that count as expired
+    tools/enter_latest.sh "$root" env DEBIAN_FRONTEND=noninteractive sh -euc "
+        apt-get update -q || apt-get update -q -o Acquire::Check-Valid-Until=false \
+            || echo the package lists could not be refreshed
+        apt-get install -q -y --no-install-recommends $backports \
+            qgis python3-qgis python3-gdal python3-pytest gdal-bin
+        apt-get clean" >"$root.log" 2>&1 || fail "QGIS could not be installed in $root; $root.log tells more"
 }
 
 setup_browser() {
@@ -90,6 +122,7 @@ setup_browser() {
 case "${1:-engine}" in
     engine) setup_engine ;;
     qgis) setup_qgis ;;
+    latest) setup_latest ;;
     browser) setup_browser ;;
-    *) say "unknown part $1: engine, qgis or browser"; exit 2 ;;
+    *) say "unknown part $1: engine, qgis, latest or browser"; exit 2 ;;
 esac
