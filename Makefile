@@ -3,7 +3,7 @@ SHELL := /bin/sh
 PYTHON_BIN := .venv/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-engine test-qgis lint types faults bench docs plugin lock audit sbom
+.PHONY: help setup demo test test-engine test-qgis lint types fuzz faults bench docs plugin lock audit sbom
 
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 14
@@ -24,6 +24,9 @@ test-engine: setup ## Run the tests that need no QGIS
 test-qgis: setup ## Run the tests of the plugin in the system's QGIS
 	@tools/setup.sh qgis
 	@tools/test.sh gui qgis
+
+fuzz: setup ## Try far more hostile input than the tests do (some minutes)
+	OMP_NUM_THREADS=1 $(PYTHON_BIN) -m pytest tests/hostile --hypothesis-profile=fuzz --hypothesis-show-statistics
 
 lint: setup ## Check style with ruff
 	$(PYTHON_BIN) -m ruff check .

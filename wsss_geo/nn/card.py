@@ -45,7 +45,9 @@ def parse_card(path: Path | str, text: str, newest: int, build: Callable[[Any], 
     except _FAULTS as error:
         problem = f"{type(error).__name__} {error}"
     if isinstance(version, int) and version > newest:
-        raise ModelError(path, f"is of format {version:.6g}, this program reads up to {newest}", "update wsss-geo")
+        raise ModelError(
+            path, f"is of format {str(version)[:20]}, this program reads up to {newest}", "update wsss-geo"
+        )
     raise ModelError(path, f"damaged model card ({' '.join(problem.split())[:200]})", again)
 
 

@@ -149,15 +149,7 @@ def read_tileset(folder: Path | str) -> TileSet:
     if missing:
         raise InputError(root, f"is not a tile set ({', '.join(missing)} missing)", "make one with: wsss-geo tile")
     tiles, scheme = _read_index(root / INDEX), read_classes(root / CLASSES)
-    try:
-        facts = json.loads((root / FACTS).read_text(encoding="utf-8"))
-        if facts["format"] > _FORMAT:
-            raise InputError(root / FACTS, f"tile set format {facts['format']:.6g} is newer", "update wsss-geo")
-        found = _from_facts(root, scheme, tiles, facts)
-    except InputError:
-        raise
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
-        raise InputError(root / FACTS, f"damaged ({str(error)[:200]!r})", "make the tile set again") from None
+    found = parse_facts(root, scheme, tiles, (root / FACTS).read_bytes())
     check_rows(root / INDEX, tiles, found.size)
     known = set(scheme.names)
     strange = sorted({str(n) for names in tiles["tags"] for n in names} - known)
@@ -166,7 +158,23 @@ def read_tileset(folder: Path | str) -> TileSet:
     return found
 
 
+def parse_facts(root: Path, scheme: ClassScheme, tiles: Any, text: bytes | str) -> TileSet:
+    """Return the tile set of ``tiles`` that the JSON ``text`` of its facts describes. Raises InputError."""
+    try:
+        facts = json.loads(text)
+        if facts["format"] > _FORMAT:
+            raise InputError(root / FACTS, f"tile set format {facts['format']:.6g} is newer", "update wsss-geo")
+        return _from_facts(root, scheme, tiles, facts)
+    except InputError:
+        raise
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
+        raise InputError(root / FACTS, f"damaged ({str(error)[:200]!r})", "make the tile set again") from None
+
+
 def _from_facts(root: Path, scheme: ClassScheme, tiles: Any, facts: Mapping[str, Any]) -> TileSet:
+    coding = MaskCoding.from_json(facts["coding"]) if facts.get("coding") else None
+    if coding is not None:
+        coding.check(scheme)
     normalisation, size = Normalisation.from_json(facts["normalisation"]), int(facts["size"])
     bands, names = tuple(int(b) for b in facts["bands"]), tuple(str(n) for n in facts["band_names"])
     if not len(normalisation.low) == len(bands) == len(names):
@@ -189,7 +197,7 @@ def _from_facts(root: Path, scheme: ClassScheme, tiles: Any, facts: Mapping[str,
         int(facts["seed"]),
         bool(facts["materialized"]),
         bool(facts["all_bands"]),
-        MaskCoding.from_json(facts["coding"]) if facts.get("coding") else None,
+        coding,
     )
 
 

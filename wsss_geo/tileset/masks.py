@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +21,8 @@ from wsss_geo.raster.grid import Window
 
 #: Value of pixels whose colour or id the class scheme does not know, before they become IGNORE.
 UNKNOWN = 254
+
+_COLOR = re.compile("#[0-9a-fA-F]{6}")
 
 
 @dataclass(frozen=True)
@@ -48,7 +51,16 @@ class MaskCoding:
     def from_json(cls, data: Mapping[str, Any]) -> MaskCoding:
         """Read what ``to_json`` gives. Raises KeyError, TypeError or ValueError for anything else."""
         values = {int(v): n for v, n in data["values"].items()}
-        return cls(values, {str(c): n for c, n in data["colors"].items()}, bool(data["binary"]))
+        colors = {str(c): n for c, n in data["colors"].items()}
+        if not all(0 <= v <= IGNORE for v in values) or not all(_COLOR.fullmatch(c) for c in colors):
+            raise ValueError("values or colours of masks are none")
+        return cls(values, colors, bool(data["binary"]))
+
+    def check(self, scheme: ClassScheme) -> None:
+        """Raise ValueError unless all names are classes of ``scheme``."""
+        strange = {*self.values.values(), *self.colors.values()} - {None, *scheme.names}
+        if strange:
+            raise ValueError(f"masks speak of the class {str(min(strange, key=str))[:60]!r}, which is none")
 
 
 class MaskReader:
