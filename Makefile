@@ -3,10 +3,10 @@ SHELL := /bin/sh
 PYTHON_BIN := .venv/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-engine test-qgis lint types fuzz faults bench docs plugin lock audit sbom
+.PHONY: help setup demo test test-engine test-qgis test-qgis-latest lint types fuzz faults bench docs plugin translations lock audit sbom
 
 help: ## List the targets
-	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 14
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 18
 
 setup: ## Make .venv with the engine and its tools (quick if nothing changed)
 	@tools/setup.sh engine
@@ -24,6 +24,10 @@ test-engine: setup ## Run the tests that need no QGIS
 test-qgis: setup ## Run the tests of the plugin in the system's QGIS
 	@tools/setup.sh qgis
 	@tools/test.sh gui qgis
+
+test-qgis-latest: setup ## Run the tests of the plugin in the newest QGIS of Debian, in a folder of its own (as root)
+	@tools/setup.sh latest
+	@tools/test.sh latest
 
 fuzz: setup ## Try far more hostile input than the tests do (some minutes)
 	OMP_NUM_THREADS=1 $(PYTHON_BIN) -m pytest tests/hostile --hypothesis-profile=fuzz --hypothesis-show-statistics
@@ -47,6 +51,11 @@ docs: setup ## Build the documentation: site/index.html
 
 plugin: ## Build the QGIS plugin: dist/wsss_geo_segment.zip
 	@python3 tools/package_plugin.py --zip dist/wsss_geo_segment.zip
+
+translations: ## Collect the plugin's texts, compile its languages, say what lacks (needs lrelease of Qt)
+	@python3 tools/translations.py update
+	@python3 tools/translations.py release
+	@python3 tools/translations.py check
 
 lock: setup ## Write the lock files and constraints.txt anew with the newest versions that fit
 	@tools/lock.sh
