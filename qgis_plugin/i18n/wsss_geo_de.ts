@@ -100,6 +100,10 @@
         <translation>Auch über Spiegelungen mitteln</translation>
     </message>
     <message>
+        <source>Average over flips as well; for a raster</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
         <source>Average over quarter turns</source>
         <translation>Über Vierteldrehungen mitteln</translation>
     </message>
@@ -108,12 +112,20 @@
         <translation>Auch über Vierteldrehungen mitteln</translation>
     </message>
     <message>
+        <source>Average over quarter turns as well; for a raster</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
         <source>Average over scales (such as 0.75,1,1.25)</source>
         <translation>Über Maßstäbe mitteln (etwa 0.75,1,1.25)</translation>
     </message>
     <message>
         <source>Average over these scales of the windows, as in 0.75,1,1.25</source>
         <translation>Über diese Maßstäbe der Fenster mitteln, etwa 0.75,1,1.25</translation>
+    </message>
+    <message>
+        <source>Average over these scales, as in 0.75,1,1.25; for a raster</source>
+        <translation type="unfinished"></translation>
     </message>
     <message>
         <source>Backbone</source>
@@ -704,6 +716,10 @@ Das Modell ist ein Few-Shot-Modell, das „wsss-geo fewshot-train“ aus Kacheln
         <translation>Grenzen dorthin schieben, wo die des Bildes sind</translation>
     </message>
     <message>
+        <source>Move borders to where the image's are; for a raster</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
         <source>Name of the class</source>
         <translation>Name der Klasse</translation>
     </message>
@@ -825,7 +841,7 @@ Das Modell ist ein Few-Shot-Modell, das „wsss-geo fewshot-train“ aus Kacheln
     </message>
     <message>
         <source>Pick on Map</source>
-        <translation>Auf der Karte wählen</translation>
+        <translation>Auf Karte wählen</translation>
     </message>
     <message>
         <source>Pixel accuracy</source>
@@ -1617,7 +1633,7 @@ Der Layer ist eine Datei, die QGIS mit GDAL geöffnet hat (GeoTIFF, VRT, JPEG 20
     </message>
     <message>
         <source>Untag</source>
-        <translation>Schlagwörter entfernen</translation>
+        <translation>Leeren</translation>
     </message>
     <message>
         <source>Untagged</source>
