@@ -7,15 +7,19 @@ import json
 import os
 import shutil
 import subprocess
+import tempfile
 import time
 from pathlib import Path
 
 import pytest
+import rasterio
+import rasterio.windows
 
 ROOT = Path(__file__).resolve().parents[2]
 ENGINE = next(
     (p for p in (os.environ.get("WSSS_GEO_PYTHON", ""), str(ROOT / ".venv/bin/python")) if p and Path(p).exists()), ""
 )
+SIDE = 768
 SCENE, MODEL = ROOT / "sample_data/scene_a.tif", ROOT / "sample_data/model.safetensors"
 
 
@@ -57,6 +61,20 @@ def scene():
 
 
 @pytest.fixture
+def part(scene, tmp_path):
+    """A piece of the sample scene, small enough for a busy machine."""
+    window = rasterio.windows.Window(640, 1150, SIDE, SIDE)
+    path = tmp_path / "scene.tif"
+    with rasterio.open(scene) as source:
+        place = {"crs": source.crs, "transform": source.window_transform(window)}
+        with rasterio.open(
+            path, "w", driver="GTiff", width=SIDE, height=SIDE, count=3, dtype="uint8", photometric="RGB", **place
+        ) as target:
+            target.write(source.read(window=window))
+    return path
+
+
+@pytest.fixture
 def in_qgis(screen, scene, tmp_path):
     """``in_qgis("press_x.py", settings, **more)`` runs a script in a QGIS of an empty profile; what it saw.
 
@@ -68,14 +86,14 @@ def in_qgis(screen, scene, tmp_path):
     spec.loader.exec_module(tool)
 
     def run(script, settings="", **more):
-        profile = tmp_path / "home/.local/share/QGIS/QGIS3/profiles/default"
+        profile = Path(home, ".local/share/QGIS/QGIS3/profiles/default")
         tool.write_folder(profile / "python/plugins")
         (profile / "QGIS").mkdir()
         (profile / "QGIS/QGIS3.ini").write_text(settings)
         seen = Path(os.environ.get("WSSS_GEO_PICTURES", tmp_path))
         (tmp_path / "work").mkdir()
         environment = {
-            **os.environ, "HOME": str(tmp_path / "home"), "DISPLAY": screen, "WSSS_GEO_PYTHON": ENGINE,
+            **os.environ, "HOME": home, "DISPLAY": screen, "WSSS_GEO_PYTHON": engine_in(home),
             "SEEN": str(seen), "WORK": str(tmp_path / "work"), "SCENE": str(scene),
             "HERE": str(Path(__file__).parent),
             "XDG_RUNTIME_DIR": str(tmp_path), "QT_QPA_PLATFORM": "xcb", **more,
@@ -83,7 +101,7 @@ def in_qgis(screen, scene, tmp_path):
         started = time.monotonic()
         subprocess.run(
             ["qgis", "--nologo", "--noversioncheck", "--code", str(Path(__file__).with_name(script))],
-            env=environment, capture_output=True, timeout=900, check=False,
+            env=environment, capture_output=True, timeout=1800, check=False,
         )  # fmt: skip
         assert (seen / "seen.json").is_file(), f"QGIS ended after {time.monotonic() - started:.0f} s without a word"
         found = json.loads((seen / "seen.json").read_text())
@@ -91,4 +109,14 @@ def in_qgis(screen, scene, tmp_path):
         assert "fault" not in found, found["fault"]
         return found
 
-    return run
+    with tempfile.TemporaryDirectory(prefix="qgis_") as home:
+        yield run
+
+
+def engine_in(folder):
+    """The engine's Python by a short path in ``folder``, for pictures; empty if there is none."""
+    if not ENGINE:
+        return ""
+    link = Path(folder, "engine")
+    link.symlink_to(Path(ENGINE).absolute().parents[1])
+    return str(link / "bin" / Path(ENGINE).name)

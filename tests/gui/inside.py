@@ -6,9 +6,9 @@ import time
 import traceback
 from pathlib import Path
 
-from qgis.core import QgsProject, QgsRasterLayer
+from qgis.core import QgsApplication, QgsProject, QgsRasterLayer
 from qgis.PyQt.QtCore import QTimer
-from qgis.PyQt.QtWidgets import QApplication, QToolBar
+from qgis.PyQt.QtWidgets import QApplication, QCheckBox, QLabel, QPushButton, QToolBar
 from qgis.utils import iface, loadPlugin, plugins, startPlugin, updateAvailablePlugins
 
 SEEN, WORK = Path(os.environ["SEEN"]), Path(os.environ["WORK"])
@@ -83,6 +83,39 @@ def dock(name):
     return plugins["wsss_geo_segment"]._docks[name]
 
 
-def grab(name):
+def picture(name, widget=None):
+    """Save a picture of a widget, the window unless given, and note which texts are clipped."""
+    widget = widget or iface.mainWindow()
+    for _ in range(3):
+        QApplication.processEvents()
+    widget.grab().save(str(SEEN / f"{name}.png"))
+    seen.setdefault("clipped", []).extend(f"{name}: {text}" for text in clipped(widget))
+
+
+def in_both_themes(name, widget=None):
+    """Take a picture in QGIS's light and its dark theme; of the window, once and last, for it keeps some darkness."""
+    picture(name, widget)
+    palette = QApplication.palette()
+    QgsApplication.setUITheme("Night Mapping")
+    picture(f"{name}_dark", widget)
+    QgsApplication.setUITheme("default")
+    QApplication.setPalette(palette)  # the light theme leaves that of the dark one
     QApplication.processEvents()
-    iface.mainWindow().grab().save(str(SEEN / name))
+
+
+def clipped(widget):
+    """Texts of buttons and labels of the plugin that have less room than they need."""
+    found = []
+    for kind in (QPushButton, QCheckBox, QLabel):
+        for w in widget.findChildren(kind):
+            whole = kind is not QLabel or not w.wordWrap()
+            if w.isVisible() and whole and w.text() and w.width() + 1 < w.sizeHint().width() and mine(w):
+                found.append(w.text())
+    return found
+
+
+def mine(widget):
+    """Whether a widget belongs to a window of its own or to a dock of the plugin."""
+    while widget is not None and not widget.objectName().startswith("wsss_geo"):
+        widget = widget.parentWidget()
+    return widget is not None

@@ -6,7 +6,7 @@ from pathlib import Path
 
 sys.path.insert(0, os.environ["HERE"])
 
-from inside import SEEN, begin, buttons, dock, drawn, finish, grab, guarded, seen, when
+from inside import begin, buttons, dock, drawn, finish, guarded, in_both_themes, picture, seen, when
 from qgis.core import QgsApplication, QgsProject
 from qgis.PyQt.QtCore import Qt, QTimer
 from qgis.PyQt.QtTest import QTest
@@ -47,7 +47,7 @@ def previewed():
 
 
 def run():
-    grab("segment_preview.png")
+    picture("segment_preview")
     dock("segment").slider.setValue(0)
     clicks[1:] = []
     click(dock("segment").run_button)
@@ -61,11 +61,12 @@ def look():
     iface.messageBar().clearWidgets()
     dock("segment").slider.setValue(60)
     iface.mapCanvas().zoomToFullExtent()
-    QTimer.singleShot(1000, guarded(lambda: when(drawn, picture)))
+    QTimer.singleShot(1000, guarded(lambda: when(drawn, look_at_map)))
 
 
-def picture():
-    grab("segment_dock.png")
+def look_at_map():
+    picture("map", iface.mapCanvas())
+    in_both_themes("segment_dock")
     seen["dock"] = [dock("segment").width(), iface.mainWindow().height()]
     plugins["wsss_geo_segment"].segment_layer()
     when(lambda: plugins["wsss_geo_segment"]._dialogs, dialog)
@@ -74,7 +75,6 @@ def picture():
 def dialog():
     (shown,) = plugins["wsss_geo_segment"]._dialogs
     seen["dialog"] = [shown.width(), shown.height()]
-    shown.grab().save(str(SEEN / "segment_dialog.png"))
     shown.close()
     plugins["wsss_geo_segment"].unload()
     QTimer.singleShot(500, guarded(left))

@@ -7,7 +7,7 @@ from pathlib import Path
 
 sys.path.insert(0, os.environ["HERE"])
 
-from inside import WORK, begin, buttons, dock, drawn, finish, grab, guarded, seen, when
+from inside import WORK, begin, buttons, dock, drawn, finish, guarded, in_both_themes, picture, seen, when
 from qgis.PyQt.QtCore import QPoint, Qt, QTimer
 from qgis.PyQt.QtTest import QTest
 from qgis.PyQt.QtWidgets import QApplication
@@ -24,7 +24,7 @@ def press():
 
 def start():
     setup = dock("tag").setup
-    grab("tag_setup.png")
+    picture("tag_setup")
     setup.scene_size.setValue(128)
     setup.load_classes(str(SCENE.with_name("classes.json")))
     setup.file.setFilePath(str(WORK / "scenes.gpkg"))
@@ -76,11 +76,11 @@ def click():
     for place in (1, 3):
         QTest.keyClick(canvas, Qt.Key.Key_1 + place)
     iface.messageBar().clearWidgets()
-    when(drawn, picture)
+    when(drawn, look)
 
 
-def picture():
-    grab("tag_scenes.png")
+def look():
+    in_both_themes("tag_scenes")
     seen["counts"] = [count.text() for _, _, count in dock("tag").page.rows._rows]
     plugins["wsss_geo_segment"].unload()
     QTimer.singleShot(500, guarded(finish))

@@ -2,30 +2,10 @@
 
 from __future__ import annotations
 
-import pytest
-import rasterio
-import rasterio.windows
-
-SIDE = 768
-
-
-@pytest.fixture
-def part(scene, tmp_path):
-    """A piece of the sample scene, small enough for a busy machine."""
-    window = rasterio.windows.Window(640, 1150, SIDE, SIDE)
-    path = tmp_path / "scene.tif"
-    with rasterio.open(scene) as source:
-        place = {"crs": source.crs, "transform": source.window_transform(window)}
-        with rasterio.open(
-            path, "w", driver="GTiff", width=SIDE, height=SIDE, count=3, dtype="uint8", photometric="RGB", **place
-        ) as target:
-            target.write(source.read(window=window))
-    return path
-
 
 def test_two_clicks_from_the_toolbar_to_styled_layers(in_qgis, model, part):
     found = in_qgis("press_segment.py", f"[wsss_geo]\nlast_model={model}\n", SCENE=str(part))
-    assert found["buttons"] == ["wsss_geo_segment", "wsss_geo_tag"]
+    assert found["buttons"] == ["wsss_geo_segment", "wsss_geo_similar", "wsss_geo_tag"]
     assert found["model"] == "model.safetensors"
     assert found["preview"] == [
         ["scene: Preview", "singlebandpseudocolor", True],
@@ -43,4 +23,5 @@ def test_two_clicks_from_the_toolbar_to_styled_layers(in_qgis, model, part):
     assert found["dock"][1] <= 800  # it scrolls rather than stretch the window
     assert found["dialog"][0] <= 1000
     assert found["dialog"][1] <= 580
+    assert found["clipped"] == []
     assert found["left"] == {"buttons": [], "provider": False, "menu": [], "docks": []}

@@ -8,6 +8,7 @@ import sqlite3
 def test_scenes_are_tagged_by_keys_and_clicks(in_qgis, tmp_path):
     found = in_qgis("press_tag.py", WSSS_GEO_PYTHON="")
     assert (found["scenes"], found["tagged"]) == (256, 70)
+    assert found["clipped"] == []
     current, undone = found["undone"]
     assert (current, undone) == (70, 69)
     before, clicked = found["clicked"]
