@@ -101,7 +101,7 @@
     </message>
     <message>
         <source>Average over flips as well; for a raster</source>
-        <translation type="unfinished"></translation>
+        <translation>Auch über Spiegelungen mitteln; für ein Raster</translation>
     </message>
     <message>
         <source>Average over quarter turns</source>
@@ -113,7 +113,7 @@
     </message>
     <message>
         <source>Average over quarter turns as well; for a raster</source>
-        <translation type="unfinished"></translation>
+        <translation>Auch über Vierteldrehungen mitteln; für ein Raster</translation>
     </message>
     <message>
         <source>Average over scales (such as 0.75,1,1.25)</source>
@@ -125,7 +125,7 @@
     </message>
     <message>
         <source>Average over these scales, as in 0.75,1,1.25; for a raster</source>
-        <translation type="unfinished"></translation>
+        <translation>Über diese Maßstäbe mitteln, etwa 0.75,1,1.25; für ein Raster</translation>
     </message>
     <message>
         <source>Backbone</source>
@@ -717,7 +717,7 @@ Das Modell ist ein Few-Shot-Modell, das „wsss-geo fewshot-train“ aus Kacheln
     </message>
     <message>
         <source>Move borders to where the image's are; for a raster</source>
-        <translation type="unfinished"></translation>
+        <translation>Grenzen dorthin schieben, wo die des Bildes sind; für ein Raster</translation>
     </message>
     <message>
         <source>Name of the class</source>
