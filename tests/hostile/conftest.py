@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 from hypothesis import settings
 
-#: `make fuzz` runs fifty times as many cases as the tests do; "brief" is for a look while something is mended.
+#: `make fuzz` runs ten times as many cases as the tests do; "brief" is for a look while something is mended.
 _USUAL = settings.get_profile("default").max_examples
-settings.register_profile("fuzz", max_examples=50 * _USUAL)
+settings.register_profile("fuzz", max_examples=10 * _USUAL)
 settings.register_profile("brief", max_examples=_USUAL // 10)
 
 

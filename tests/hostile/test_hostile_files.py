@@ -109,6 +109,22 @@ def test_no_argument_makes_timm_load_another_file(model_with, predicted, tmp_pat
     assert not marker.exists()
 
 
+@pytest.mark.parametrize("backbone", ["vit_giant_patch14_dinov2", "mevt", "vit_tiny_patch16_224"])
+def test_backbones_far_larger_than_their_file(tame, tiny, tmp_path, backbone):
+    import torch
+
+    card = {
+        "format": 1, "backbone": backbone, "bands": ["red", "green", "blue"], "size": 224, "gsd": None,
+        "method": "mevt",
+        "arguments": {"widths": [8192] * 4, "fusion": 8192} if backbone == "mevt" else {}, "images": 1, "data_hash": "",
+        "normalisation": {"low": [0] * 3, "high": [255] * 3, "mean": [0.5] * 3, "std": [0.2] * 3}, "versions": {},
+        "settings": {},
+    }  # fmt: skip
+    path = tmp_path / "stranger.safetensors"
+    save_file({"encoder.x": torch.zeros(3)}, path, metadata={"wsss_geo_backbone": json.dumps(card)})
+    assert "do not fit" in tame("probe", path, "--tiles", tiny.tiles, code=5).err
+
+
 @pytest.mark.parametrize(
     "changes",
     [
@@ -185,7 +201,10 @@ def test_pickles_are_not_run(tame, tiny, tmp_path, marker):
     torch.save({"state_dict": {"a": torch.zeros(1)}, "more": Trap(marker)}, whole)
     with zipfile.ZipFile(zipped, "w") as archive:
         archive.writestr("../../evil/data.pkl", pickle.dumps(Trap(marker)))
-    for path in (bare, whole, zipped):
+    packed = tmp_path / "packed.pth"
+    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("packed/data/0", bytes(50 << 20))
+    for path in (bare, whole, zipped, packed):
         words = (
             "train",
             tiny.tiles,
@@ -198,6 +217,7 @@ def test_pickles_are_not_run(tame, tiny, tmp_path, marker):
         )
         tame(*words, "--steps", 1, "--batch-size", 2)
         tame("probe", path, "--tiles", tiny.tiles)
+        assert path.stat().st_size < 1 << 20
     resumed = tmp_path / "old"
     resumed.mkdir()
     (resumed / "resume.ckpt").write_bytes(pickle.dumps(Trap(marker)))

@@ -19,8 +19,8 @@ from wsss_geo.errors import ModelError, WsssGeoError
 #: Most characters of a card, levels of lists in lists, the largest number among the arguments of a network, and the
 #: longest side of a view in pixels. Real cards stay far below; beyond, one could take any memory and time.
 _LARGEST_CARD, _DEEPEST, _LARGEST_NUMBER, _LARGEST_VIEW = 1 << 22, 32, 1 << 16, 1 << 13
-#: Bytes of tables that a network may make for itself beside its weights.
-_TABLES = 1 << 28
+#: Values of tables that a network may make for itself beside its weights.
+_TABLES = 1 << 26
 
 _FAULTS = (AttributeError, IndexError, KeyError, OverflowError, RecursionError, TypeError, ValueError)
 _Card = TypeVar("_Card")
@@ -96,24 +96,41 @@ def build_within(weights: Mapping[str, Tensor], build: Callable[[], _Network]) -
     It is planned without memory first: only one of just such weights is made, so its size is that of the file. Raises
     ValueError where the two do not fit.
     """
-    try:
-        with torch.device("meta"), _at_most(1000 + 10 * len(weights)):
-            network = build()
-        planned = network.state_dict()
-        _check_same({name: value.shape for name, value in planned.items()}, weights)
-        tables = sum(b.numel() * b.element_size() for b in network.buffers())
-        if tables > _TABLES + sum(4 * value.numel() for value in weights.values()):
-            raise ValueError(f"its tables would take {tables >> 20} MiB")
+    network = plan(weights, build)
+    planned = network.state_dict()
+    _check_same({name: value.shape for name, value in planned.items()}, weights)
+    with _refusing():
         own = {name: weights[name].to(value.dtype, copy=True) for name, value in planned.items()}
         network.load_state_dict(own, strict=True, assign=True)
         if any(value.is_meta for value in (*network.parameters(), *network.buffers())):
             network = build()  # it has tables that its weights do not tell
             network.load_state_dict(own, strict=True)
+    return network
+
+
+def plan(weights: Mapping[str, Tensor], build: Callable[[], _Network]) -> _Network:
+    """Return the network that ``build`` makes without the memory for its values.
+
+    Raises ValueError where it cannot be made, or would be far larger than the file of its ``weights``.
+    """
+    with _refusing(), torch.device("meta"), _at_most(1000 + 10 * len(weights)):
+        network = build()
+    own = sum(value.numel() for value in (*network.parameters(), *network.buffers()))
+    given = sum(value.numel() for value in weights.values())
+    if own > 2 * given + _TABLES:
+        raise ValueError(f"it would have {own} values, the file has {given}")
+    return network
+
+
+@contextlib.contextmanager
+def _refusing() -> Iterator[None]:
+    """Make a ValueError of whatever constructors make of a stranger's arguments."""
+    try:
+        yield
     except (MemoryError, WsssGeoError):
         raise
     except Exception as error:
         raise ValueError(" ".join(str(error).split())[:200] or type(error).__name__) from error
-    return network
 
 
 @contextlib.contextmanager

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import zipfile
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -98,6 +99,7 @@ def read_backbone(path: Path | str) -> tuple[BackboneCard | None, dict[str, Tens
     if path.suffix == ".safetensors":
         return _read_safetensors(path)
     try:
+        _check_packing(path)
         data = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # noqa: BLE001 - torch raises many kinds for a damaged file
         raise _unreadable(path, error) from None
@@ -131,6 +133,15 @@ def start_from(backbone: Backbone, path: Path | str, name: str) -> None:
         arguments = "".join(f" --backbone-arg {k}={json.dumps(v)}" for k, v in card.arguments.items())
         problem = f"holds weights of {card.backbone}, which do not fit this {name} ({reason})"
         raise ModelError(path, problem, f"use --backbone {card.backbone}{arguments}") from None
+
+
+def _check_packing(path: Path) -> None:
+    """Raise ValueError for an archive that unpacks to far more than it is; torch itself does not compress."""
+    if zipfile.is_zipfile(path):
+        with zipfile.ZipFile(path) as archive:
+            unpacked = sum(entry.file_size for entry in archive.infolist())
+        if unpacked > 2 * path.stat().st_size + (1 << 20):
+            raise ValueError(f"it would unpack to {unpacked >> 20} MiB")
 
 
 def _read_safetensors(path: Path) -> tuple[BackboneCard | None, dict[str, Tensor]]:

@@ -13,6 +13,7 @@ from torch import Tensor
 from wsss_geo.errors import InputError, ModelError, UsageError
 from wsss_geo.jobs import ProbeJob, ProbeResult
 from wsss_geo.nn.backbones import Backbone, load_weights
+from wsss_geo.nn.card import plan
 from wsss_geo.nn.self_supervision import token_similarity
 from wsss_geo.nn.tensors import resize
 from wsss_geo.nn.weights_file import BackboneCard, read_backbone
@@ -79,6 +80,7 @@ def run(job: ProbeJob, report: Progress) -> ProbeResult:
 def _encoder(job: ProbeJob, card: BackboneCard, weights: dict[str, Tensor]) -> Backbone:
     torch.manual_seed(job.seed)
     try:
+        plan(weights, card.build)
         encoder = card.build()
         if not job.untrained:
             load_weights(encoder, {n: v for n, v in weights.items() if n.startswith("encoder.")})
