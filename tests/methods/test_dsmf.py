@@ -10,10 +10,20 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn import functional
 
+from wsss_geo.nn.colours import colour_statistics
 from wsss_geo.nn.dsmf import Examples, GraphAttention, Pyramid, cell_shares, episode_loss, pixel_loss, priors
 from wsss_geo.nn.fewshot_network import ConditionedNetwork, FewShotNetwork, cleaned
 from wsss_geo.nn.frozen import FrozenBackbone
-from wsss_geo.nn.prototypes import as_alike, masked_average, part_prototypes, part_similarity, prior_map, self_support
+from wsss_geo.nn.prototypes import (
+    as_alike,
+    cosine_to,
+    masked_average,
+    part_prototypes,
+    part_similarity,
+    prior_map,
+    self_support,
+    separation,
+)
 
 TINY_MEVT = {"widths": [8, 8, 8, 8], "depths": [1, 1, 1, 1], "heads": [1, 1, 1, 1], "fusion": 16, "stride": 4}
 NORMAL = {"mean": (0.5,) * 3, "std": (0.25,) * 3}
@@ -90,9 +100,9 @@ def test_what_was_not_drawn_but_is_alike_becomes_unknown():
     assert not as_alike(vectors, torch.tensor([[1.0] + [0.0] * 5])).any()
     deep = vectors.transpose(1, 2).view(1, 1, 2, 2, 3)
     share = share.view(1, 1, 2, 3)
-    found = cleaned(Examples(deep, deep, share, 1 - share))
+    found = cleaned(Examples(deep, deep, deep, share, 1 - share))
     assert found.other.flatten().tolist() == pytest.approx([0, 0, 0, 0, 1, 0])
-    alone = cleaned(Examples(deep[..., :2, :], deep, share, torch.tensor([[[[0.0] * 3, [1.0, 0.0, 0.8]]]])))
+    alone = cleaned(Examples(deep[..., :2, :], deep, deep, share, torch.tensor([[[[0.0] * 3, [1.0, 0.0, 0.8]]]])))
     assert alone.other.flatten().tolist() == pytest.approx([0, 0, 0, 1, 0, 0.8])
 
 
@@ -234,3 +244,72 @@ def test_loss_has_a_term_for_the_scales():
     terms = episode_loss(answer, target)
     expected = sum(float(pixel_loss(a.detach(), target)) for a in answer.between) / 4
     assert float(terms["scales"]) == pytest.approx(expected, abs=1e-6)
+
+
+def test_a_plane_parts_what_a_mean_cannot():
+    """Both sides vary widely along one axis and differ, by little, along the other: prototypes see the first."""
+    generator = torch.Generator().manual_seed(0)
+    wide, side = 50 * torch.randn(1, 80, generator=generator), (torch.arange(80) % 2 * 2 - 1.0)[None]
+    vectors = torch.stack([wide, 7 + side + 0.1 * torch.randn(1, 80, generator=generator)], dim=-1)
+    share = (side > 0).float()
+    found = separation(vectors[:, :40], vectors, (share, 1 - share))
+    assert (found.sign() == side[:, :40]).all()
+    assert found.abs().max() <= 1
+    means = [masked_average(vectors, w) for w in (share, 1 - share)]
+    nearer = cosine_to(vectors, means[0]) > cosine_to(vectors, means[1])
+    assert (nearer == (side > 0)).float().mean() < 0.8
+
+
+def test_a_plane_does_not_depend_on_units_or_how_much_there_is_of_each_side():
+    generator = torch.Generator().manual_seed(1)
+    examples, query = torch.randn(2, 30, 3, generator=generator), torch.randn(2, 9, 3, generator=generator)
+    share, other = torch.rand(2, 30, generator=generator), torch.rand(2, 30, generator=generator)
+    plain = separation(query, examples, (share, other))
+    unit, origin = torch.tensor([3.0, 0.1, 20.0]), torch.tensor([5.0, -2.0, 1.0])
+    moved = separation(query * unit + origin, examples * unit + origin, (share, 7 * other))
+    assert torch.allclose(moved, plain, atol=1e-3)
+    swapped = separation(query, examples, (other, share))
+    assert torch.allclose(swapped, -plain, atol=1e-4)
+
+
+def test_without_one_side_there_is_no_plane():
+    vectors = torch.randn(1, 6, 3)
+    assert not separation(vectors, vectors, (torch.ones(1, 6), torch.zeros(1, 6))).any()
+    assert not separation(vectors, vectors, (torch.zeros(1, 6), torch.ones(1, 6))).any()
+
+
+@pytest.mark.parametrize("patch", [2, 6, 14, 16])
+def test_colours_are_mean_and_spread_by_hand(patch):
+    image = torch.rand(1, 2, 2 * patch, 3 * patch, generator=torch.Generator().manual_seed(0))
+    found = colour_statistics(image, patch)
+    assert found.shape == (1, 12, 2, 3)
+    assert torch.allclose(found[:, :2], functional.avg_pool2d(image, patch), atol=1e-6)
+    flat = colour_statistics(torch.full_like(image, 0.3), patch)
+    assert torch.allclose(flat[:, [2, 3, 6, 7, 10, 11]], torch.tensor(1e-3), atol=1e-4)
+
+
+def test_colours_reach_their_surroundings_and_no_further():
+    image = torch.zeros(1, 1, 16, 64)
+    changed = image.clone()
+    changed[..., 32:] = 1
+    moved = (colour_statistics(image, 16) - colour_statistics(changed, 16)).abs()[0] > 1e-4
+    assert not moved[:, 0, 0].any()  # three cells of 4 px are the widest reach
+    assert moved[:, 0, 1].tolist() == [False, False, True, True, True, True]
+
+
+def test_sought_and_rest_change_places_with_the_masks():
+    torch.manual_seed(0)
+    network = FewShotNetwork("mevt", **NORMAL, image_size=32, backbone_args=TINY_MEVT, width=8, parts=2, regions=3)
+    for parameter in network.dsmf.parameters():
+        parameter.data += 0.1 * torch.randn_like(parameter)
+    images, query = torch.rand(1, 2, 3, 32, 32), torch.rand(1, 3, 32, 32)
+    masks = (torch.rand(1, 2, 32, 32) > 0.7).long()
+    masks[..., :4] = 255
+    features = network.backbone(query)
+    answers = [
+        network.dsmf(features, network.look(images, m)) for m in (masks, torch.where(masks == 255, 255, 1 - masks))
+    ]
+    assert answers[0].logits.std() > 0.01
+    assert torch.allclose(answers[0].logits, answers[1].logits.flip(1), atol=1e-3)
+    for one, other in zip(answers[0].between, answers[1].between, strict=True):
+        assert torch.allclose(one, other.flip(1), atol=1e-3)

@@ -7,9 +7,11 @@ prior map, pyramid and loss of PFENet (Tian et al., TPAMI 2022), parts by expect
 2020), the query's own support (Fan et al., ECCV 2022), attention over a graph of prototypes (Zhang et al., ICCV 2019).
 
 Deliberately other than in PFENet: the prior is not stretched by the query picture but by the examples, because a window
-of a large raster may hold nothing of what is sought; what the examples show besides has a metric of its own; and the
-decoder sees no features but only what the metrics say of them, and corrects that. A decoder that sees features learns
-the classes of its training by heart and takes new ones for background.
+of a large raster may hold nothing of what is sought; what the examples show besides has a metric of its own; the finest
+scale is that of colours and their spread, which no training has bent to other classes, and a plane that parts those of
+the examples joins the prototypes as a metric; and the decoder sees no features but only what the metrics say of them,
+and corrects that, alike for what is sought and for the rest. A decoder that sees features, or knows which side it is
+on, learns the classes of its training by heart and takes new ones for background.
 """
 
 from __future__ import annotations
@@ -31,13 +33,15 @@ from wsss_geo.nn.prototypes import (
     part_similarity,
     prior_map,
     self_support,
+    separation,
 )
 from wsss_geo.nn.tensors import resize
 
 #: Denominators of the pyramid: the bins 60, 30, 15 and 8 of a grid of 60.
 _SCALES = (1, 2, 4, 8)
-#: Metrics that speak for and against: prior, prototype of features as they are, global, part and refined prototypes.
-_METRICS = 5
+#: Gains that the metrics, which speak for and against, start from: prior, prototype of features as they are, global and
+#: part prototypes, plane between the colours, refined prototypes. What needs no training counts most before it.
+_START = (0.5, 0.5, 0.5, 0.5, 2.0, 0.5)
 #: How much faster the gains of the metrics learn than other parameters: few numbers that have a long way to go.
 _PACE = 10.0
 
@@ -45,12 +49,14 @@ _PACE = 10.0
 class Examples(NamedTuple):
     """S examples of what is sought, for each of B queries, on the feature grid.
 
-    ``middle`` [B,S,D,h,w] and ``deep`` [B,S,E,h,w] are features, ``share`` [B,S,h,w] the part of each cell in 0..1 that
-    is what is sought, ``other`` [B,S,h,w] the part that is known not to be; the rest is unknown.
+    ``middle`` [B,S,D,h,w], ``deep`` [B,S,E,h,w] and ``colours`` [B,S,F,h,w] are features, ``share`` [B,S,h,w] the part
+    of each cell in 0..1 that is what is sought, ``other`` [B,S,h,w] the part that is known not to be; the rest is
+    unknown.
     """
 
     middle: Tensor
     deep: Tensor
+    colours: Tensor
     share: Tensor
     other: Tensor
 
@@ -134,11 +140,11 @@ class DSMF(nn.Module):
         self.parts, self.regions = parts, regions
         self.reduce = projection(widths[0], width)
         self.graph = nn.ModuleList(GraphAttention(width) for _ in range(layers))
-        self.enter = nn.Sequential(nn.Conv2d(3 * _METRICS, width, 1), nn.ReLU(inplace=True))
+        self.enter = nn.Sequential(nn.Conv2d(3 * len(_START), width, 1), nn.ReLU(inplace=True))
         self.pyramid = Pyramid(width)
         last = nn.Conv2d(width, 2, 1)
         self.decode = nn.Sequential(_conv(width, width), last)
-        self.gains = nn.Parameter(torch.full((_METRICS,), 0.5 / _PACE))
+        self.gains = nn.Parameter(torch.tensor(_START) / _PACE)
         for parameter in last.parameters():
             nn.init.zeros_(parameter)
 
@@ -152,20 +158,25 @@ class DSMF(nn.Module):
         deep = priors(as_vectors(query.deep[:, None]), as_vectors(examples.deep), share, other)
         sought, rest = masked_average(seen, share), masked_average(seen, other)
         nodes, apart = self._nodes(vectors, seen, share, other)
+        side = separation(as_vectors(query.colours[:, None]), as_vectors(examples.colours), (share, other))
         pairs = [
             deep,
             _both(plain, masked_average(seen_plain, share), masked_average(seen_plain, other)),
             _both(vectors, sought, rest),
             (part_similarity(vectors, nodes), part_similarity(vectors, apart)),
+            (side, -side),
         ]
         # The query supports itself, once: what the metrics and the prior agree on joins the prototypes.
         half = self._weighed(pairs)
         sure, unsure = deep[0] * torch.sigmoid(2 * half), deep[1] * torch.sigmoid(-2 * half)
         pairs.append(_both(vectors, self_support(sought, vectors, sure), self_support(rest, vectors, unsure)))
         half = self._weighed(pairs).unflatten(1, size)
-        found = [m for yes, no in pairs for m in (yes, no, yes - no)]
-        fused, between = self.pyramid(self.enter(torch.stack(found, dim=1).unflatten(2, size)))
-        return Answer(self.decode(fused) + torch.stack([-half, half], dim=1), between)
+        # Asked both ways round, what is sought and what is not, the decoder cannot learn that most is not.
+        found = [[m for yes, no in way for m in (yes, no, yes - no)] for way in (pairs, [p[::-1] for p in pairs])]
+        asked = torch.cat([torch.stack(maps, dim=1).unflatten(2, size) for maps in found])
+        fused, between = self.pyramid(self.enter(asked))
+        logits = _of_both(self.decode(fused)) + torch.stack([-half, half], dim=1)
+        return Answer(logits, [_of_both(answer) for answer in between])
 
     def _weighed(self, pairs: list[tuple[Tensor, Tensor]]) -> Tensor:
         """Half the logit [B,N] that the metrics give: what speaks for, less what speaks against, by the gains."""
@@ -192,6 +203,12 @@ def _centred(query: Tensor, examples: Tensor, share: Tensor, other: Tensor) -> t
     """Vectors as seen from halfway between what is sought and the rest: what all have in common says nothing."""
     middle = 0.5 * (masked_average(examples, share) + masked_average(examples, other))[:, None]
     return query - middle, examples - middle
+
+
+def _of_both(answers: Tensor) -> Tensor:
+    """Mean [B,2,h,w] of answers [2B,2,h,w], the second half of which were given with the sides changed."""
+    straight, turned = answers.chunk(2)
+    return (straight + turned.flip(1)) / 2
 
 
 def _both(vectors: Tensor, sought: Tensor, rest: Tensor) -> tuple[Tensor, Tensor]:

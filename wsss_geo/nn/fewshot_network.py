@@ -51,9 +51,9 @@ class FewShotNetwork(nn.Module):
     def look(self, images: Tensor, masks: Tensor) -> Examples:
         """See examples [B,S,bands,H,W] with masks [B,S,H,W]."""
         seen = self.backbone(images.flatten(0, 1))
-        middle, deep = (maps.unflatten(0, images.shape[:2]) for maps in seen)
+        middle, deep, colours = (maps.unflatten(0, images.shape[:2]) for maps in seen)
         share, other = cell_shares(masks, self.patch)
-        return Examples(middle, deep, share, other)
+        return Examples(middle, deep, colours, share, other)
 
     def losses(self, query: Tensor, target: Tensor, images: Tensor, masks: Tensor) -> dict[str, Tensor]:
         """Loss terms of B episodes: queries [B,bands,H,W] with masks, S examples each; PANet learns beside."""

@@ -1,4 +1,4 @@
-"""Frozen backbones for few-shot segmentation: middle features to compare, deep ones for the prior."""
+"""Frozen backbones for few-shot segmentation: middle features to compare, deep ones for the prior, and colours."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from wsss_geo.nn.backbones import HIERARCHICAL, build_backbone, load_weights
+from wsss_geo.nn.colours import colour_statistics
 from wsss_geo.nn.encoder import timm_model
 from wsss_geo.nn.hierarchical import STRIDES
 from wsss_geo.nn.tensors import resize
@@ -23,10 +24,12 @@ _CNN_STRIDE = 8
 
 
 class Features(NamedTuple):
-    """``middle`` [B,D,h,w] and ``deep`` [B,E,h,w] on one grid of ``patch`` px."""
+    """``middle`` [B,D,h,w], ``deep`` [B,E,h,w] and ``colours`` [B,F,h,w] on one grid of ``patch`` px."""
 
     middle: Tensor
     deep: Tensor
+    colours: Tensor
+    """Mean and deviation of the bands around each place, which no training has touched."""
 
 
 class FrozenBackbone(nn.Module):
@@ -81,15 +84,15 @@ class FrozenBackbone(nn.Module):
         grid = (image.shape[-2] // self.patch, image.shape[-1] // self.patch)
         if self.kind == "cnn":
             stages = self.encoder(image)
-            found = Features(torch.cat([_to_grid(s, grid) for s in stages[:-1]], dim=1), _to_grid(stages[-1], grid))
+            middle, deep = torch.cat([_to_grid(s, grid) for s in stages[:-1]], dim=1), _to_grid(stages[-1], grid)
         else:
             tokens, between = self.encoder.forward_stages(image)  # type: ignore[operator]
             if self.kind == "mevt":
-                middle = [s for s, stride in zip(between, STRIDES, strict=True) if stride in (4, 8)]
-                found = Features(torch.cat([_to_grid(s, grid) for s in middle], dim=1), tokens.final)
+                fine = [s for s, stride in zip(between, STRIDES, strict=True) if stride in (4, 8)]
+                middle, deep = torch.cat([_to_grid(s, grid) for s in fine], dim=1), tokens.final
             else:
-                found = Features(tokens.middle, tokens.final)
-        return Features(found.middle.float(), found.deep.float())
+                middle, deep = tokens.middle, tokens.final
+        return Features(middle.float(), deep.float(), colour_statistics(image.float(), self.patch))
 
     def load(self, weights: Mapping[str, Tensor]) -> None:
         """Load weights of the encoder, of whatever prefix. Raises ValueError when they do not fit."""

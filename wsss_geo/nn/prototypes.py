@@ -115,6 +115,27 @@ def part_similarity(query: Tensor, parts: Tensor) -> Tensor:
 
 
 @full_precision
+def separation(query: Tensor, examples: Tensor, weights: tuple[Tensor, Tensor], ridge: float = 0.3) -> Tensor:
+    """On which side of the plane that parts the examples best query vectors [B,N,D] lie: [B,N] in -1..1.
+
+    ``weights`` [B,M] say how much of the examples [B,M,D] is sought and how much is not. The plane is that of least
+    squares to 1 and to -1, both sides counting alike, in units of the examples' own deviation, held back by ``ridge``
+    (Bertinetto et al., ICLR 2019): unlike a prototype it knows which of the numbers vary for other reasons. 0 where one
+    of the sides is empty.
+    """
+    shares = [w / w.sum(dim=1, keepdim=True).clamp_min(_SMALL) for w in weights]
+    both = (shares[0] + shares[1])[..., None] / 2
+    mean = (both * examples).sum(dim=1, keepdim=True)
+    deviation = (both * (examples - mean) ** 2).sum(dim=1, keepdim=True).sqrt().clamp_min(_SMALL)
+    seen, asked = (functional.pad((v - mean) / deviation, (0, 1), value=1.0) for v in (examples, query))
+    held = ridge * torch.eye(seen.shape[2], dtype=seen.dtype, device=seen.device)
+    products = seen.transpose(1, 2) @ (2 * both * seen) + held
+    plane = torch.linalg.solve(products, seen.transpose(1, 2) @ (shares[0] - shares[1])[..., None])
+    known = torch.stack([w.sum(dim=1) > 0 for w in weights]).all(dim=0)
+    return (asked @ plane).squeeze(-1).clamp(-1, 1) * known[:, None]
+
+
+@full_precision
 def self_support(prototype: Tensor, query: Tensor, weight: Tensor) -> Tensor:
     """Prototype [B,D] moved towards the query's own vectors [B,N,D] (after Fan et al., ECCV 2022).
 
