@@ -96,7 +96,7 @@ def _quieten(debug: bool) -> None:
         return
     warnings.simplefilter("ignore")
     os.environ.setdefault("PYTHONWARNINGS", "ignore")
-    logging.disable(logging.WARNING)
+    logging.disable(logging.CRITICAL)  # what went wrong is raised as well
     # What a thread or a destructor fails of is told where its work is missed; here it would be a traceback more.
     threading.excepthook = lambda _: None
     sys.unraisablehook = lambda _: None

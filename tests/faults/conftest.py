@@ -103,6 +103,7 @@ class Starter:
         )  # fmt: skip
 
     def ask(self, order):
+        assert self._process.poll() is None, "the process that starts the commands has ended"
         self._process.stdin.write(json.dumps(order) + "\n")
         self._process.stdin.flush()
         return int(self._process.stdout.readline())

@@ -25,7 +25,7 @@ PR_SET_PDEATHSIG = 1
 def load():
     """Import what the commands import late."""
     rooms = (f"wsss_geo.{room}.run" for room in ("tiling", "training", "inference"))
-    for name in ("timm", "torch.utils.tensorboard", *rooms):
+    for name in (*rooms, "timm", "torch.utils.tensorboard"):
         importlib.import_module(name)
 
 
