@@ -41,6 +41,7 @@ LABELS = {
     "gsd": mark("Ground sample distance (metres)"),
     "learning_rate": mark("Learning rate"),
     "max_memory": mark("Most memory (such as 1.5GiB)"),
+    "match_colours": mark("Match the colours of the training scenes"),
     "materialize": mark("Copy the pixels of every tile"),
     "min_area": mark("Minimum polygon area (square metres)"),
     "most": mark("Most views of examples"),

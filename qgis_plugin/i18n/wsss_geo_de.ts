@@ -100,10 +100,6 @@
         <translation>Auch über Spiegelungen mitteln</translation>
     </message>
     <message>
-        <source>Average over flips as well; for a raster</source>
-        <translation>Auch über Spiegelungen mitteln; für ein Raster</translation>
-    </message>
-    <message>
         <source>Average over quarter turns</source>
         <translation>Über Vierteldrehungen mitteln</translation>
     </message>
@@ -112,20 +108,12 @@
         <translation>Auch über Vierteldrehungen mitteln</translation>
     </message>
     <message>
-        <source>Average over quarter turns as well; for a raster</source>
-        <translation>Auch über Vierteldrehungen mitteln; für ein Raster</translation>
-    </message>
-    <message>
         <source>Average over scales (such as 0.75,1,1.25)</source>
         <translation>Über Maßstäbe mitteln (etwa 0.75,1,1.25)</translation>
     </message>
     <message>
         <source>Average over these scales of the windows, as in 0.75,1,1.25</source>
         <translation>Über diese Maßstäbe der Fenster mitteln, etwa 0.75,1,1.25</translation>
-    </message>
-    <message>
-        <source>Average over these scales, as in 0.75,1,1.25; for a raster</source>
-        <translation>Über diese Maßstäbe mitteln, etwa 0.75,1,1.25; für ein Raster</translation>
     </message>
     <message>
         <source>Backbone</source>
@@ -488,6 +476,10 @@ Das Modell ist ein Few-Shot-Modell, das „wsss-geo fewshot-train“ aus Kacheln
         <translation>Pixeln unter der Schwelle eine eigene Klasse geben statt des Leerwerts</translation>
     </message>
     <message>
+        <source>Give the bands of each raster the mean and deviation of the training scenes</source>
+        <translation>Den Kanälen jedes Rasters Mittelwert und Streuung der Trainingsszenen geben</translation>
+    </message>
+    <message>
         <source>Give what is sought a name.</source>
         <translation>Dem Gesuchten einen Namen geben.</translation>
     </message>
@@ -652,6 +644,10 @@ Das Modell ist ein Few-Shot-Modell, das „wsss-geo fewshot-train“ aus Kacheln
         <translation>Zu bewertende Maske</translation>
     </message>
     <message>
+        <source>Match the colours of the training scenes</source>
+        <translation>An die Farben der Trainingsszenen anpassen</translation>
+    </message>
+    <message>
         <source>Mean intersection over union</source>
         <translation>Mittlere Intersection over Union</translation>
     </message>
@@ -714,10 +710,6 @@ Das Modell ist ein Few-Shot-Modell, das „wsss-geo fewshot-train“ aus Kacheln
     <message>
         <source>Move borders to where the image's are</source>
         <translation>Grenzen dorthin schieben, wo die des Bildes sind</translation>
-    </message>
-    <message>
-        <source>Move borders to where the image's are; for a raster</source>
-        <translation>Grenzen dorthin schieben, wo die des Bildes sind; für ein Raster</translation>
     </message>
     <message>
         <source>Name of the class</source>
@@ -2042,6 +2034,10 @@ Der Layer ist eine Datei, die QGIS mit GDAL geöffnet hat (GeoTIFF, VRT, JPEG 20
     <message>
         <source>{} failed because the server's certificate is not trusted here; ask who runs the network for pip's setting “cert”, or install from a folder of wheels.</source>
         <translation>„{}“ ist fehlgeschlagen, weil dem Zertifikat des Servers hier nicht vertraut wird; beim Betreiber des Netzwerks nach der pip-Einstellung „cert“ fragen oder aus einem Ordner mit Wheels installieren.</translation>
+    </message>
+    <message>
+        <source>{} is an input; choose another name for the output.</source>
+        <translation>{} ist eine Eingabe; für die Ausgabe einen anderen Namen wählen.</translation>
     </message>
     <message>
         <source>{} is no few-shot model; choose one made by “wsss-geo fewshot-train”.</source>

@@ -225,6 +225,22 @@ def test_model_on_raster_with_reference(tiny, tmp_path):
     assert sorted(p.name for p in out.iterdir()) == ["comparison.png", "confusion.png", "metrics.json"]
 
 
+def test_a_raster_is_segmented_as_predict_would(tiny, tmp_path):
+    """What averages and refines changes the mask, and to the very mask that predict writes with the same options."""
+    import wsss_geo
+
+    options = {"flips": True, "rotations": True, "scales": (0.5, 1.0), "refine": "par", "device": "cpu"}
+    wsss_geo.predict(tiny.scene, model=tiny.model, out=tmp_path / "mask.tif", **options)
+    found = evaluate(model=str(tiny.model), raster=str(tiny.scene), reference=str(tmp_path / "mask.tif"), **options)
+    assert found.accuracy == 1
+    plain = evaluate(model=str(tiny.model), raster=str(tiny.scene), reference=str(tmp_path / "mask.tif"))
+    assert plain.accuracy < 1
+    for option, value in options.items():
+        if option != "device":
+            with pytest.raises(UsageError, match="are for a raster"):
+                EvaluateJob(model=str(tiny.model), tiles="tiles", **{option: value}).check()
+
+
 def test_refusals(tiny, tmp_path, halves):
     mask, values = halves
     elsewhere = write(tmp_path / "far.tif", values, origin=(700_000.0, 5_000_000.0))

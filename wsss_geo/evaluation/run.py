@@ -81,6 +81,10 @@ def _score_raster(job: EvaluateJob, out: Path | None, report: Progress) -> tuple
             model=model,
             out=str(mask),
             scores=job.scores,
+            flips=job.flips,
+            rotations=job.rotations,
+            scales=job.scales,
+            refine=job.refine,
             device=job.device,
             batch_size=job.batch_size,
         )

@@ -14,6 +14,7 @@ import numpy as np
 from wsss_geo.classes import IGNORE, ClassScheme
 from wsss_geo.errors import EnvironmentFault, InputError
 from wsss_geo.inference.batches import cut_batches
+from wsss_geo.inference.colours import match_colours
 from wsss_geo.inference.estimate import Estimate, estimate
 from wsss_geo.inference.finished import BandArrays, BandFormat, count
 from wsss_geo.inference.layout import Band
@@ -138,6 +139,9 @@ def _open(raster: str, engine: Engine, limits: Limits, report: Progress) -> Rast
     scene = open_scene(raster, dataclasses.replace(job, batch_size=limits.batch), engine.model, report)
     if scene.strips.height * scene.strips.width == 0:
         raise InputError(raster, "has no pixels", "give another raster")
+    if job.match_colours:
+        normalisation = match_colours(engine.model.card.normalisation, scene.reader)
+        engine = dataclasses.replace(engine, predictor=engine.predictor.stretching(normalisation))
     cam = len(engine.model.card.classes.taggable) if job.cam is not None else 0
     form = BandFormat(scene.layout, bool(job.confidence or job.polygons), cam)
     return _limited(RasterTask(scene, engine, form, limits), limits)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from copy import copy
 from typing import Any, Protocol
 
 import numpy as np
@@ -48,14 +49,23 @@ class Predictor:
         self._scores, self._with_cam = scores, with_cam
         self._views = tuple(views)
         self._name = name
+        self._stretch_by(normalisation)
+        self.limit: int | None = None
+        """Windows that fit in the accelerator's memory, once it has been found too small."""
+
+    def stretching(self, normalisation: Normalisation) -> Predictor:
+        """Return a predictor with the same network that stretches raster values by ``normalisation``."""
+        other = copy(self)
+        other._stretch_by(normalisation)
+        return other
+
+    def _stretch_by(self, normalisation: Normalisation) -> None:
         low = torch.tensor(normalisation.low, dtype=torch.float32)
         span = (torch.tensor(normalisation.high, dtype=torch.float32) - low).clamp(min=1e-12)
         self._low, self._span, self._mean = (
             t.reshape(1, -1, 1, 1).to(self._device)
             for t in (low, span, torch.tensor(normalisation.mean, dtype=torch.float32))
         )
-        self.limit: int | None = None
-        """Windows that fit in the accelerator's memory, once it has been found too small."""
 
     def __call__(self, batch: Batch) -> NDArray[np.uint16]:
         """Return scores [B, n, n, C + K] in 0..SCALE: C probabilities, then K class activation maps if asked for.

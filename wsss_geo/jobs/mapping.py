@@ -46,6 +46,9 @@ class PredictJob(Job):
         None, "floats", "Average over these scales of the windows, as in 0.75,1,1.25", low=0.1, high=8.0, advanced=True
     )
     refine: str = setting("none", "choice", "Move borders to where the image's are", choices=REFINEMENTS, advanced=True)
+    match_colours: bool = setting(
+        False, "flag", "Give the bands of each raster the mean and deviation of the training scenes", advanced=True
+    )
     resample: bool = setting(True, "flag", "Resample to the model's ground sample distance", advanced=True)
     batch_size: int = setting(8, "int", "Windows a batch", low=1, advanced=True)
     device: str = setting("auto", "choice", "Where to compute", choices=DEVICES)
@@ -96,6 +99,12 @@ class EvaluateJob(Job):
     classes: str | None = setting(None, "path", "classes.json; without it those of the model or the mask")
     with_tags: bool = setting(False, "flag", "Let only the tags of a tile compete (shows pseudo-label quality)")
     out: str | None = setting(None, "path", "Folder for the figures and metrics.json")
+    flips: bool = setting(False, "flag", "Average over flips as well", advanced=True)
+    rotations: bool = setting(False, "flag", "Average over quarter turns as well", advanced=True)
+    scales: tuple[float, ...] | None = setting(
+        None, "floats", "Average over these scales of the windows, as in 0.75,1,1.25", low=0.1, high=8.0, advanced=True
+    )
+    refine: str = setting("none", "choice", "Move borders to where the image's are", choices=REFINEMENTS, advanced=True)
     batch_size: int = setting(8, "int", "Tiles a batch", low=1, advanced=True)
     device: str = setting("auto", "choice", "Where to compute", choices=DEVICES)
 
@@ -110,6 +119,11 @@ class EvaluateJob(Job):
             raise UsageError(
                 "evaluate: nothing complete to compare",
                 "give --model and --tiles, or --prediction and --reference, or --model, --raster and --reference",
+            )
+        if not self.raster and (self.flips or self.rotations or self.scales or self.refine != "none"):
+            raise UsageError(
+                "evaluate: flips, rotations, scales and refine are for a raster",
+                "give --model, --raster and --reference, or leave them out",
             )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -32,6 +32,17 @@ class Normalisation:
         span = np.maximum(np.asarray(self.high, np.float32)[:, None, None] - low, np.float32(1e-12))
         stretched = (pixels.astype(np.float32) - low) / span
         return np.clip(np.nan_to_num(stretched, nan=0.0), 0.0, 1.0)
+
+    def matched(self, mean: NDArray[np.float64], std: NDArray[np.float64]) -> Normalisation:
+        """Return the stretch that gives bands with these statistics [C], in raster values, those of the training.
+
+        A band whose ``std`` is next to nothing is shifted but not scaled.
+        """
+        low, high = np.array(self.low), np.array(self.high)
+        span = high - low
+        ratio = np.where(std > 1e-4 * span, std / (np.array(self.std) * span), 1.0)
+        first = mean - np.array(self.mean) * span * ratio
+        return replace(self, low=tuple(map(float, first)), high=tuple(map(float, first + span * ratio)))
 
     def to_json(self) -> dict[str, list[float]]:
         """Return a plain dictionary."""
