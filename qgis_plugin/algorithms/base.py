@@ -30,6 +30,7 @@ from ..engine.locate import EngineMissingError, engine_environment, find_engine,
 from ..options import load_options
 from ..translate import tr
 from .settings import parameter_name, setting_parameter, setting_values
+from .sources import file_of
 
 Parameters = Mapping[str, Any]
 
@@ -189,6 +190,7 @@ class JobAlgorithm(EngineAlgorithm):
                 sources = self.fetched(folder, context, feedback)
                 if sources is None:
                     return {}
+                self._keep_inputs(sources, fields)
                 job = self.JOB(**{**fields, **sources})
                 feedback.pushCommandInfo(job.command_line())
                 done = self.run_job(job.to_json(), feedback)
@@ -270,6 +272,19 @@ class JobAlgorithm(EngineAlgorithm):
     def _setting_fields(self) -> list[dataclasses.Field[Any]]:
         left_out = (*self.PLACED, *self.HIDDEN)
         return [f for f in dataclasses.fields(self.JOB) if f.name not in left_out]
+
+    def _keep_inputs(self, sources: Mapping[str, Any], fields: Mapping[str, Any]) -> None:
+        """Refuse an output that is the file of a raster. Raises QgsProcessingException.
+
+        The engine refuses it too, but a part of a raster it does not know by its file.
+        """
+        given = [p for v in sources.values() for p in (v if isinstance(v, list) else [v]) if isinstance(p, str)]
+        files = {os.path.realpath(file_of(path)) for path in given}
+        for value in fields.values():
+            if isinstance(value, str) and os.path.isabs(value) and os.path.realpath(value) in files:
+                raise QgsProcessingException(
+                    self.tr("{} is an input; choose another name for the output.").format(value)
+                )
 
     def _own_fields(self, parameters: Parameters, context: QgsProcessingContext) -> dict[str, Any]:
         """Return the fields of the job that come from settings and destinations."""

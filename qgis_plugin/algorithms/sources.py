@@ -13,6 +13,9 @@ from ..translate import tr
 #: Vector formats the engine reads as they are; layers of others, or with only their selection, are exported first.
 VECTOR_FORMATS = ["gpkg", "shp", "geojson", "fgb"]
 
+#: How GDAL calls a part of a raster, or a raster in another place.
+_VRT = "vrt://"
+
 
 def raster_refusal(layer: QgsMapLayer | None) -> str:
     """Return why the engine cannot read ``layer``, or an empty text."""
@@ -41,6 +44,11 @@ def raster_path(layer: QgsRasterLayer) -> str:
     if not parts.get("layerName") and not parts.get("vsiPrefix") and path and os.path.exists(path):
         return os.path.abspath(path)
     return source.split("|", 1)[0]
+
+
+def file_of(path: str) -> str:
+    """Return the file behind what the engine opens: that of ``vrt://FILE?...``, else the path itself."""
+    return path[len(_VRT) :].partition("?")[0] if path.startswith(_VRT) else path
 
 
 def engine_raster(layer: QgsRasterLayer) -> str:
@@ -76,4 +84,4 @@ def _vrt(layer: QgsRasterLayer, grid: PixelGrid, window: tuple[int, int, int, in
     if grid.plain:
         west, south, east, north = grid.box_of(*(window or (0, 0, grid.width, grid.height)))
         options.append(f"a_ullr={west:.0f},{north:.0f},{east:.0f},{south:.0f}")
-    return f"vrt://{raster_path(layer)}?{'&'.join(options)}"
+    return f"{_VRT}{raster_path(layer)}?{'&'.join(options)}"

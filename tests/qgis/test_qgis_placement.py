@@ -250,3 +250,19 @@ def test_polygons_drawn_on_a_plain_image_are_the_area_and_the_reference(
     )
     assert json.loads(scored["IOU"])["1"] == 1.0
     QgsProject.instance().removeMapLayer(drawn.id())
+
+
+@pytest.mark.parametrize("case", [PLACES[3], PLACES[5]], ids=lambda c: c[0])
+def test_a_raster_is_not_written_over_by_its_own_mask(qgis_run, fake_engine, picture, tmp_path, case):
+    from qgis.core import QgsProcessingException, QgsRectangle
+
+    fake_engine("good")
+    path, model = picture(*case), tmp_path / "m.safetensors"
+    model.touch()
+    before = read(path)
+    box = layer_of(path).extent()
+    box = QgsRectangle(box.xMinimum(), box.yMinimum(), box.xMinimum() + 20, box.yMinimum() + 20)
+    parameters = {"INPUT": path, "MODEL": str(model), "EXTENT": box, "CLIP": True, "OUTPUT": path}
+    with pytest.raises(QgsProcessingException, match="is an input"):
+        qgis_run("segment", parameters)
+    assert read(path) == before
