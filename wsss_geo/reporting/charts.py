@@ -11,6 +11,8 @@ from wsss_geo.reporting.figures import number, percent
 from wsss_geo.reporting.markup import Markup, element
 
 _POINTS = 240
+#: What fewer pixels than this share say is chance.
+_LITTLE = 0.001
 _LEFT, _RIGHT, _TOP, _BOTTOM = 46.0, 22.0, 12.0, 34.0
 
 
@@ -85,6 +87,7 @@ def reliability_chart(before: Sequence[Bin], after: Sequence[Bin], name: str) ->
     (x0, y0), (x1, y1) = frame.at(0, 0), frame.at(1, 1)
     parts = [element("path", d=f"M{x0} {y0}L{x1} {y1}", class_="ideal")]
     for curve, kind in ((before, "s1"), (after, "s0")):
+        curve = [b for b in curve if b.share >= _LITTLE]
         places = [frame.at(b.confidence, b.right) for b in curve]
         parts.append(element("path", d=_line(places), class_=f"line {kind}"))
         for (x, y), b in zip(places, curve, strict=True):
