@@ -1588,6 +1588,10 @@ Der Layer ist eine Datei, die QGIS mit GDAL geöffnet hat (GeoTIFF, VRT, JPEG 20
         <translation>Modell aus Schlagwörtern trainieren</translation>
     </message>
     <message>
+        <source>Train this model on: the same network, all of its weights</source>
+        <translation>Dieses Modell weitertrainieren: dasselbe Netz mit allen Gewichten</translation>
+    </message>
+    <message>
         <source>Trained where</source>
         <translation>Trainiert wo</translation>
     </message>
