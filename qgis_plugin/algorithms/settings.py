@@ -38,6 +38,7 @@ LABELS = {
     "detail": mark("Pixels along a cell of activation maps"),
     "flips": mark("Average over flips"),
     "from_cam": mark("The raster holds class activation maps"),
+    "from_model": mark("Model to train on"),
     "gsd": mark("Ground sample distance (metres)"),
     "learning_rate": mark("Learning rate"),
     "max_memory": mark("Most memory (such as 1.5GiB)"),
@@ -72,6 +73,7 @@ LABELS = {
 }
 FILTERS = {
     "classes": mark("Class schemes (*.json)"),
+    "from_model": mark("Models (*.safetensors)"),
     "model": mark("Models (*.safetensors)"),
     "recipe": mark("Recipes (*.yaml *.yml)"),
     "weights": mark("Weights (*.safetensors *.pth *.pt)"),

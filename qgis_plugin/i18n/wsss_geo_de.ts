@@ -676,6 +676,10 @@ Das Modell ist ein Few-Shot-Modell, das „wsss-geo fewshot-train“ aus Kacheln
         <translation>Modell von `wsss-geo fewshot-train` (.safetensors)</translation>
     </message>
     <message>
+        <source>Model to train on</source>
+        <translation>Modell, das weitertrainiert wird</translation>
+    </message>
+    <message>
         <source>Models</source>
         <translation>Modelle</translation>
     </message>

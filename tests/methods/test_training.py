@@ -201,6 +201,22 @@ def test_weights_from_a_file_start_the_backbone(tiles, tmp_path):
         wsss_geo.train(tiles, out=tmp_path / "c", weights=tmp_path / "other.pth", steps=1, **TINY)
 
 
+def test_a_model_is_trained_on(tiles, tmp_path):
+    first = wsss_geo.train(tiles, out=tmp_path / "a", steps=1, batch_size=2, settings=SMALL, seed=5, **TINY)
+    still = {"steps": 1, "batch_size": 2, "settings": {**SMALL, "lr": 0.0}}
+    wsss_geo.train(tiles, out=tmp_path / "b", from_model=first.model, **still, **TINY)
+    one, two = load_file(tmp_path / "a" / "model.safetensors"), load_file(tmp_path / "b" / "model.safetensors")
+    assert one.keys() == two.keys()
+    for name, weight in one.items():
+        torch.testing.assert_close(two[name], weight)
+    with pytest.raises(UsageError, match="has other network than this training"):
+        wsss_geo.train(
+            tiles, out=tmp_path / "c", from_model=first.model, steps=1, settings={"decoder_width": 24}, **TINY
+        )
+    with pytest.raises(UsageError, match="do not go together"):
+        wsss_geo.train(tiles, out=tmp_path / "d", from_model=first.model, weights=first.model, steps=1, **TINY)
+
+
 def test_what_cannot_be_learned_from_is_refused(tiles, tmp_path):
     with pytest.raises(UsageError, match="no multiple of the patch"):
         wsss_geo.train(tiles, out=tmp_path / "a", crop=30, steps=1, **TINY)

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+from ..errors import UsageError
 from ..job_fields import DEVICES, REQUIRED, Job, Result, setting
 from .tiling import SPLITS
 
@@ -26,6 +27,9 @@ class TrainJob(Job):
     backbone_args: Mapping[str, Any] = setting({}, "mapping", "Arguments of the backbone, name=value", advanced=True)
     pretrained: bool = setting(False, "flag", "Start from the weights that timm publishes for the backbone")
     weights: str | None = setting(None, "path", "Start from the backbone weights in this file")
+    from_model: str | None = setting(
+        None, "path", "Train this model on: the same network, all of its weights", advanced=True
+    )
     steps: int = setting(4000, "int", "Training steps", low=1)
     batch_size: int = setting(16, "int", "Tiles a step", low=1)
     crop: int | None = setting(
@@ -41,6 +45,12 @@ class TrainJob(Job):
     check_every: int = setting(500, "int", "Steps between validation, previews and checkpoints", low=1, advanced=True)
     compile: bool = setting(False, "flag", "Compile the network with torch.compile", advanced=True)
     seed: int = setting(0, "int", "Seed of everything random", low=0)
+
+    def check(self) -> None:
+        """There is one place to start from."""
+        given = [name for name in ("pretrained", "weights", "from_model") if getattr(self, name)]
+        if len(given) > 1:
+            raise UsageError(f"train: {' and '.join(given)} do not go together", "start from one of them")
 
 
 @dataclass(frozen=True)

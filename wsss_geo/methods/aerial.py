@@ -50,7 +50,7 @@ class AerialSettings(ScratchSettings):
     confidence: float = 0.7
     w_seg: float = 1.0
     w_absent: float = 0.5
-    w_present: float = 0.5
+    w_present: float = 0.2
     present: float = 0.05
     """Share of a scene that a tag promises at the least."""
 

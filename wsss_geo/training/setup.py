@@ -13,7 +13,7 @@ from wsss_geo.errors import EnvironmentFault, InputError, UsageError
 from wsss_geo.fitting.trainer import building, uses_cuda
 from wsss_geo.jobs import TrainJob
 from wsss_geo.methods import METHODS, Method, Settings, settings_from
-from wsss_geo.nn.model_file import ModelCard, build_network
+from wsss_geo.nn.model_file import ModelCard, build_network, load_model
 from wsss_geo.nn.network import Network
 from wsss_geo.nn.weights_file import start_from
 from wsss_geo.record import versions
@@ -87,6 +87,8 @@ def make_method(job: TrainJob, card: ModelCard, settings: Settings) -> Method:
         )
     if job.weights:
         start_from(network.encoder, job.weights, job.backbone)
+    if job.from_model:
+        _train_on(network, card, job.from_model)
     if (job.weights or job.pretrained) and network.encoder.position is not None:
         network.encoder.position.requires_grad_(False)  # as in the published family; from scratch it has to learn
     if job.precision == "bfloat16" and not uses_cuda(job):
@@ -96,6 +98,18 @@ def make_method(job: TrainJob, card: ModelCard, settings: Settings) -> Method:
     if job.compile:
         _compile(network)
     return method
+
+
+def _train_on(network: Network, card: ModelCard, path: str) -> None:
+    """Load all weights of the model in ``path``. Raises ModelError if damaged, UsageError if of another network."""
+    given = load_model(path)
+    for what in ("classes", "bands", "network"):
+        if getattr(given.card, what) != getattr(card, what):
+            raise UsageError(
+                f"train.from_model: {path} has other {what} than this training",
+                "use tiles and a recipe like those it was trained with, or give it as --weights of the backbone",
+            )
+    network.load_state_dict(given.network.state_dict())
 
 
 def make_settings(job: TrainJob) -> Settings:
