@@ -1,7 +1,7 @@
 """Overhead of prediction: a model that costs almost nothing, so that what is left is the pipeline.
 
     python benchmarks/predict.py [--size 4096,8192] [--repeats 3] [--folder DIR] [--only wsss-geo,plain,monai]
-                                 [--repeat-pixels FILE] [--rows N]
+                                 [--repeat-pixels FILE] [--rows N] [--backbone NAME] [--threads N]
 
 Compared in the same run, each in a process of its own: wsss-geo (mask written as COG), a plain loop that stitches
 full-size float32 scores and writes the mask, and MONAI's sliding window (gaussian blending) where it is installed
@@ -9,12 +9,17 @@ full-size float32 scores and writes the mask, and MONAI's sliding window (gaussi
 image, so that its size costs no disk: ``--size 32768,100000 --only wsss-geo`` shows that memory and pace stay as they
 are. ``--rows 2048`` stops after so many rows: memory depends on the width alone. Last line of each size: time of
 wsss-geo / time of the fastest of the others.
+
+With ``--backbone vit_small_patch16_224`` a network with random weights takes the place of the cheap model in
+wsss-geo, which then runs alone; last line: time of all / time within the network, by the clock and, where that has
+one thread (``--threads 1``), by the processor.
 """
 
 from __future__ import annotations
 
 import argparse
 import contextlib
+import functools
 import json
 import os
 import platform
@@ -50,6 +55,37 @@ class Dummy:
         """Return probabilities on the token grid."""
         means = image01[:, :, ::4, ::4].unfold(2, 4, 4).unfold(3, 4, 4).mean(dim=(4, 5))
         return torch.einsum("kc,bchw->bkhw", self.weight, means - 0.47).softmax(dim=1), None
+
+
+class Watched:
+    """A network of this package with random weights that notes how long it computes."""
+
+    def __init__(self, backbone: str) -> None:
+        from wsss_geo.nn.model_file import build_network
+
+        torch.manual_seed(0)
+        self._network = build_network(make_card(backbone)).eval()
+        self.patch, self.multiple = self._network.patch, self._network.multiple
+        self.seconds = self.cpu = 0.0
+
+    def predict(self, image01, scores="decoder", with_cam=False):
+        """Return what the network does."""
+        started, worked = time.perf_counter(), time.thread_time()
+        found = self._network.predict(image01, scores=scores, with_cam=with_cam)
+        self.seconds += time.perf_counter() - started
+        self.cpu += time.thread_time() - worked
+        return found
+
+
+def make_card(backbone: str):
+    """Return the card of a model that answers with seven classes."""
+    from wsss_geo.classes import ClassScheme
+    from wsss_geo.nn.model_file import ModelCard
+    from wsss_geo.raster.normalisation import Normalisation
+
+    scheme = ClassScheme.from_names([f"class {i}" for i in range(CLASSES)])
+    fixed = Normalisation((0.0,) * 3, (255.0,) * 3, (0.5,) * 3, (0.25,) * 3)
+    return ModelCard("aerial", {"backbone": backbone}, scheme, ("red", "green", "blue"), fixed, None, WINDOW)
 
 
 def make_raster(path: Path, size: int, height: int | None = None) -> None:
@@ -94,24 +130,20 @@ def make_vrt(path: Path, size: int, rows: int, image: Path) -> None:
     )
 
 
-def run_wsss_geo(raster: str, out: str) -> None:
+def run_wsss_geo(raster: str, out: str, network: Dummy | Watched | None = None) -> None:
     """Predict through the engine, without the model file."""
-    from wsss_geo.classes import ClassScheme
     from wsss_geo.inference.compute import Engine, open_task
     from wsss_geo.inference.one_raster import here, predict_raster, work_folder
     from wsss_geo.inference.predictor import Predictor
     from wsss_geo.inference.targets import Targets
     from wsss_geo.jobs import PredictJob
-    from wsss_geo.nn.model_file import LoadedModel, ModelCard
+    from wsss_geo.nn.model_file import LoadedModel
     from wsss_geo.progress import Progress
-    from wsss_geo.raster.normalisation import Normalisation
 
-    scheme = ClassScheme.from_names([f"class {i}" for i in range(CLASSES)])
-    fixed = Normalisation((0.0,) * 3, (255.0,) * 3, (0.5,) * 3, (0.25,) * 3)
-    card = ModelCard("dummy", {}, scheme, ("red", "green", "blue"), fixed, None, WINDOW)
-    model = LoadedModel(Dummy(), card, "0" * 64)  # type: ignore[arg-type]
+    card = make_card("none")
+    model = LoadedModel(network or Dummy(), card, "0" * 64)  # type: ignore[arg-type]
     job = PredictJob((raster,), "dummy", out, overlap=1 - STRIDE / WINDOW, batch_size=BATCH)
-    engine = Engine(job, model, Predictor(model.network, fixed), "cpu")
+    engine = Engine(job, model, Predictor(model.network, card.normalisation), "cpu")
     targets, report = Targets(Path(out), None, None), Progress()
     task = open_task(raster, engine, report)
     with (
@@ -180,9 +212,11 @@ def run_monai(raster: str, out: str) -> None:
 RUNS = {"wsss-geo": run_wsss_geo, "plain": run_plain, "monai": run_monai}
 
 
-def measure(name: str, raster: Path, out: Path) -> dict[str, float]:
+def measure(name: str, raster: Path, out: Path, backbone: str | None, threads: int | None) -> dict[str, float]:
     """Run one of them in its own process; returns seconds and the peak memory in MiB."""
     command = [sys.executable, __file__, "--measure", name, "--raster", str(raster), "--out", str(out)]
+    command += ["--backbone", backbone] if backbone else []
+    command += ["--threads", str(threads)] if threads else []
     environment = {
         **os.environ,
         "PYTHONPATH": str(Path(__file__).parent.parent) + os.pathsep + os.environ.get("PYTHONPATH", ""),
@@ -193,15 +227,21 @@ def measure(name: str, raster: Path, out: Path) -> dict[str, float]:
     return json.loads(answer.stdout.splitlines()[-1])
 
 
-def measured(name: str, raster: str, out: str) -> dict[str, float]:
+def measured(name: str, raster: str, out: str, backbone: str | None, threads: int | None) -> dict[str, float]:
     """Time one of them in this process, after a small warm-up that loads and compiles everything."""
-    small = Path(raster).with_name("warm-up.tif")
-    RUNS[name](str(small), out)
+    if threads:
+        torch.set_num_threads(threads)
+    network = Watched(backbone) if backbone else None
+    run = functools.partial(RUNS[name], network=network) if network else RUNS[name]
+    run(str(Path(raster).with_name("warm-up.tif")), out)
+    if network:
+        network.seconds = network.cpu = 0.0
     imports = peak_memory()
     started, worked = time.perf_counter(), time.process_time()
-    RUNS[name](raster, out)
+    run(raster, out)
     seconds, cpu = time.perf_counter() - started, time.process_time() - worked
-    return {"seconds": seconds, "cpu": cpu, "peak": peak_memory(), "imports": imports}
+    inside = {"network": network.seconds, "network_cpu": network.cpu} if network else {}
+    return {"seconds": seconds, "cpu": cpu, "peak": peak_memory(), "imports": imports, **inside}
 
 
 def peak_memory() -> float:
@@ -221,18 +261,21 @@ def main() -> None:
     parser.add_argument("--repeat-pixels", type=Path, metavar="FILE", help="image whose pixels a VRT repeats")
     parser.add_argument("--rows", type=int, help="rows of the scene; as many as columns unless given")
     parser.add_argument("--only", default=",".join(RUNS))
+    parser.add_argument("--backbone", help="network in place of the cheap model, for example vit_small_patch16_224")
+    parser.add_argument("--threads", type=int, help="threads of the network; as many as cores unless given")
     for hidden in ("--measure", "--raster", "--out"):
         parser.add_argument(hidden, help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.measure:
-        print(json.dumps(measured(given.measure, given.raster, given.out)))
+        print(json.dumps(measured(given.measure, given.raster, given.out, given.backbone, given.threads)))
         return
-    names = given.only.split(",")
+    names = ["wsss-geo"] if given.backbone else given.only.split(",")
     try:
         import monai  # noqa: F401
     except ImportError:
-        names = [n for n in names if n != "monai"]
-        print("monai is not installed: left out")
+        if "monai" in names:
+            names.remove("monai")
+            print("monai is not installed: left out")
     print(f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores")
     for size in (int(text) for text in given.size.split(",")):
         with tempfile.TemporaryDirectory(dir=given.folder) as folder:
@@ -244,16 +287,18 @@ def main() -> None:
                 make_raster(raster, size, rows)
             make_raster(raster.with_name("warm-up.tif"), 1024)
             others = rows == size <= LARGEST_OTHERS  # they take squares
-            compare(raster, rows, size, [n for n in names if n == "wsss-geo" or others], given.repeats)
+            compared = [n for n in names if n == "wsss-geo" or others]
+            compare(raster, rows, size, compared, given)
 
 
-def compare(raster: Path, rows: int, size: int, names: list[str], repeats: int) -> None:
+def compare(raster: Path, rows: int, size: int, names: list[str], given: argparse.Namespace) -> None:
     """Print the lines of one size."""
     print(f"{rows} x {size} px")
     print(f"{'':10} {'s':>8} {'CPU s':>8} {'ns/px':>8} {'peak MiB':>9} {'imports MiB':>12}")
     table = {}
     for name in names:
-        runs = [measure(name, raster, raster.with_name(f"{name}.tif")) for _ in range(repeats)]
+        out = raster.with_name(f"{name}.tif")
+        runs = [measure(name, raster, out, given.backbone, given.threads) for _ in range(given.repeats)]
         row = {key: statistics.median(r[key] for r in runs) for key in runs[0]}
         table[name] = row
         pace = row["seconds"] / (rows * size) * 1e9
@@ -261,6 +306,11 @@ def compare(raster: Path, rows: int, size: int, names: list[str], repeats: int) 
         print(f"{name:10} {times} {row['peak']:9.0f} {row['imports']:12.0f}", flush=True)
     if "wsss-geo" in table and "monai" in table:
         print(f"wsss-geo / monai: {table['wsss-geo']['seconds'] / table['monai']['seconds']:.3f}")
+    if given.backbone:
+        own = table["wsss-geo"]
+        print(f"within the network: {own['network']:.2f} s, {own['network_cpu']:.2f} s of processor in its own thread")
+        print(f"all / network: {own['seconds'] / own['network']:.3f} by the clock", end="")
+        print(f", {own['cpu'] / own['network_cpu']:.3f} by the processor" if given.threads == 1 else "")
     others = [table[n]["seconds"] for n in table if n != "wsss-geo"]
     if "wsss-geo" in table and others:
         print(f"wsss-geo / fastest other: {table['wsss-geo']['seconds'] / min(others):.3f}")
