@@ -30,7 +30,10 @@ PICTURES = {
     "similar_dock": 256,
     "similar_dock_dark": 256,
     "tag_scenes": 256,
+    "map": 256,
     "dialog_segment": 64,
+    "dialog_find_similar": 64,
+    "dialog_train": 64,
     "dialog_models": 64,
     "dialog_set_up": 64,
     "options_page": 64,
@@ -49,9 +52,8 @@ def take(folder: Path, tests: list[str], few_shot: str) -> None:
 
 def reduce(source: Path, target: Path, colours: int) -> int:
     """Write a picture with a palette of so many colours; return its size in bytes."""
-    with Image.open(source) as picture:
-        dither = Image.Dither.FLOYDSTEINBERG if colours > 64 else Image.Dither.NONE
-        small = picture.convert("RGB").quantize(colours, dither=dither)
+    with Image.open(source) as picture:  # by the widest spread of colours, so that those of legends stay what they are
+        small = picture.convert("RGB").quantize(colours, method=Image.Quantize.MAXCOVERAGE)
     small.save(target, optimize=True)
     return target.stat().st_size
 

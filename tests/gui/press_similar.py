@@ -50,6 +50,7 @@ def look():
     nodes = QgsProject.instance().layerTreeRoot().findLayers()
     seen["layers"] = [[n.name(), n.itemVisibilityChecked()] for n in nodes]
     seen["status"] = dock("similar").status.text()
+    iface.messageBar().clearWidgets()
     in_both_themes("similar_dock")
     plugins["wsss_geo_segment"].unload()
     QTimer.singleShot(500, guarded(left))

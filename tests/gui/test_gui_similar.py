@@ -39,7 +39,8 @@ def test_drawn_examples_and_what_is_like_them(in_qgis, few_shot, part, tmp_path)
     assert found["drawn"] == len(ROOFS)
     assert "3 bands" in found["model"]
     assert found["status"] == "Done."
-    assert found["layers"][:4] == [
+    assert found["layers"][:5] == [
+        ["Examples", True],
         ["scene: roofs, Polygons", True],
         ["scene: roofs, Mask by confidence", False],
         ["scene: roofs, Mask", False],
