@@ -74,7 +74,7 @@ def _parameter(f: dataclasses.Field[Any]) -> click.Parameter:
         "choice": click.Choice(rule["choices"]),
         "ints": Numbers(int),
         "floats": Numbers(float),
-        "path": click.Path(),
+        "path": click.Path(readable=False),  # the job says what is wrong with a file
     }
     if kind == "flag":
         return click.Option([declared, name], default=None, help=text, is_flag=True)
