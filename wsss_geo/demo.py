@@ -51,6 +51,7 @@ def run_demo(data: str, out: str, report: Progress) -> dict[str, Any]:
         polygons=folder / "cover.shp",
         overlap=0.5,
         refine="par",
+        match_colours=True,
         report=report,
     )
 
