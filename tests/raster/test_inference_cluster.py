@@ -48,7 +48,7 @@ CARD = ModelCard(
 
 
 class Report(Progress):
-    """Keeps what it hears; ``action`` is called once, when some or all of the raster is computed but nothing is delivered."""
+    """Keeps what it hears; ``action`` is called once, when some of the raster is computed and nothing delivered."""
 
     def __init__(self, action=None):
         super().__init__()
