@@ -103,6 +103,7 @@ class Starter:
             [sys.executable, str(HERE / "starter.py")], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
             env={**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "PYTHONWARNINGS": "ignore"},
         )  # fmt: skip
+        assert self._process.stdout.readline() == "ready\n"
 
     def ask(self, order):
         assert self._process.poll() is None, "the process that starts the commands has ended"

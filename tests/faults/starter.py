@@ -1,8 +1,8 @@
 """Starts commands as processes of their own, quickly: loads what all of them load, then forks one for each.
 
-Standard input brings a JSON object a line, each of which gets a line back. ``{"words": [...], ...}`` starts
-``wsss-geo WORD...`` and gives its process id; ``{"wait": pid}`` waits for its end and gives its exit code, negative for
-a signal. A process leads a session, writes to the files ``out`` and ``err``, runs the Python of ``before`` first and,
+It says when it is ready. Then each line of standard input is a JSON object and gets a line back. ``{"words": [...], ...}``
+starts ``wsss-geo WORD...`` and gives its process id; ``{"wait": pid}`` waits for its end and gives its exit code, negative
+for a signal. A process leads a session, writes to the files ``out`` and ``err``, runs the Python of ``before`` first and,
 unless ``rights``, has none of the powers of root over files.
 """
 
@@ -59,6 +59,8 @@ def become(order):
 if __name__ == "__main__":
     load()
     gc.freeze()  # so that those that are forked share it
+    sys.stdout.write("ready\n")
+    sys.stdout.flush()
     for line in iter(sys.stdin.readline, ""):
         order = json.loads(line)
         if "wait" in order:
