@@ -1,9 +1,9 @@
 """Starts commands as processes of their own, quickly: loads what all of them load, then forks one for each.
 
-It says when it is ready. Then each line of standard input is a JSON object and gets a line back. ``{"words": [...], ...}``
-starts ``wsss-geo WORD...`` and gives its process id; ``{"wait": pid}`` waits for its end and gives its exit code, negative
-for a signal. A process leads a session, writes to the files ``out`` and ``err``, runs the Python of ``before`` first and,
-unless ``rights``, has none of the powers of root over files.
+It says when it is ready. Then each line of standard input is a JSON object and gets a line back. ``{"words": [...],
+...}`` starts ``wsss-geo WORD...`` and gives its process id; ``{"wait": pid}`` waits for its end and gives its exit
+code, negative for a signal. A process leads a session, writes to the files ``out`` and ``err``, runs the Python of
+``before`` first and, unless ``rights``, has none of the powers of root over files.
 """
 
 from __future__ import annotations
