@@ -56,7 +56,12 @@ class WorkFolder:
         work.refresh()
         if not work.bands:
             work.remove()
-        work._open()
+        try:
+            work._open()
+        except EnvironmentFault:
+            if not work.bands:
+                work.remove()
+            raise
         return work
 
     @classmethod
@@ -111,11 +116,7 @@ class WorkFolder:
 
     def save(self, band: int, content: bytes, line: Mapping[str, Any]) -> None:
         """Keep the ``content`` of ``band`` and note ``line``."""
-        path = self._path(band)
-        part = path.with_name(f"{path.name}.{self._token}.part")
-        with self._writing():
-            part.write_bytes(zlib.compress(content, 1))
-            os.replace(part, path)
+        self._put(self._path(band), zlib.compress(content, 1))
         self.bands[band] = {"band": band, **line}
         self._append(self.bands[band])
 
@@ -177,11 +178,19 @@ class WorkFolder:
     def _open(self) -> None:
         """Write the own manifest anew with the lines of it that count, atomically."""
         lines = _read(self._manifest) or [self.key]
-        part = self._manifest.with_name(f"{self._manifest.name}.{self._token}.part")
         with self._writing():
             self.folder.mkdir(exist_ok=True)
-            part.write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
-            os.replace(part, self._manifest)
+        self._put(self._manifest, "".join(json.dumps(line) + "\n" for line in lines).encode())
+
+    def _put(self, path: Path, content: bytes) -> None:
+        """Write a file, whole or not at all."""
+        part = path.with_name(f"{path.name}.{self._token}.part")
+        with self._writing():
+            try:
+                part.write_bytes(content)
+                os.replace(part, path)
+            finally:
+                part.unlink(missing_ok=True)
 
     def _append(self, line: Mapping[str, Any]) -> None:
         with self._writing(), self._lock, self._manifest.open("a", encoding="utf-8") as file:
