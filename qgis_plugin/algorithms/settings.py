@@ -65,6 +65,7 @@ LABELS = {
     "test": mark("Share of scenes for testing"),
     "threads": mark("Decoding threads"),
     "threshold": mark("Confidence threshold"),
+    "unsure": mark("Unsure pixels as a class of their own"),
     "val": mark("Share of scenes for validation"),
     "weights": mark("Backbone weights"),
     "window": mark("Window size (pixels)"),

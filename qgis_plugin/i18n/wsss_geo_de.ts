@@ -1628,8 +1628,8 @@ Der Layer ist eine Datei, die QGIS mit GDAL geöffnet hat (GeoTIFF, VRT, JPEG 20
         <translation>Rückgängig</translation>
     </message>
     <message>
-        <source>Unsure</source>
-        <translation>Unsicher</translation>
+        <source>Unsure pixels as a class of their own</source>
+        <translation>Unsichere Pixel als eigene Klasse</translation>
     </message>
     <message>
         <source>Untag</source>
