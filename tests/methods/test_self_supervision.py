@@ -159,12 +159,15 @@ def test_a_weights_file_says_what_it_is(tmp_path):
     assert all(name.startswith("encoder.") for name in weights)
     plain = card.to_json()
     for wrong in (
-        {**plain, "format": 2}, {**plain, "backbone": "hf-hub:x/y"}, {**plain, "size": -1}, [1], {},
+        {**plain, "backbone": "hf-hub:x/y"}, {**plain, "size": -1}, [1], {},
         {**plain, "normalisation": {}},
     ):  # fmt: skip
         path.write_bytes(save(weights, metadata={"wsss_geo_backbone": json.dumps(wrong)}))
         with pytest.raises(ModelError, match="card"):
             read_backbone(path)
+    path.write_bytes(save(weights, metadata={"wsss_geo_backbone": json.dumps({**plain, "format": 2})}))
+    with pytest.raises(ModelError, match="update wsss-geo"):
+        read_backbone(path)
     path.write_bytes(b"no weights")
     with pytest.raises(InputError, match="cannot be read"):
         read_backbone(path)

@@ -30,6 +30,9 @@ def truth_of(scene: str) -> np.ndarray:
 def test_program_writes_the_committed_files_byte_for_byte(tmp_path: Path) -> None:
     paths = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
     environment = {**os.environ, "PYTHONPATH": paths, "OMP_NUM_THREADS": "1"}
+    environment.pop(
+        "PYTHONSAFEPATH", None
+    )  # which a command run in this process has set; the program has a folder of modules
     program = [sys.executable, str(DATA / "make_sample_data.py"), "--out", str(tmp_path)]
     subprocess.run(program, check=True, env=environment, timeout=600)
     assert sorted(p.name for p in tmp_path.iterdir()) == sorted(MADE)
