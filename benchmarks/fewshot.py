@@ -2,7 +2,7 @@
 
     python benchmarks/fewshot.py --data DIR [--steps 300] [--folds water vegetation] [--weights FILE]
 
-DIR holds ``dubai`` (see docs/results/dubai.md) and ``eurosat``, images in one folder a class. The backbone is frozen:
+DIR holds ``dubai`` (see docs/results/quality.md) and ``eurosat``, images in one folder a class. The backbone is frozen:
 the weights given, or ones that are pre-trained first, without tags, on the EuroSAT images. Each fold leaves a class
 out: crops of the training groups with a single pixel of it take no part in training. Scored are episodes of that class
 on crops of group 6, of which training sees none; queries are the same for every row and number of examples. The score
