@@ -47,14 +47,22 @@ def check_output_folder(path: Path | str) -> Path:
     return path
 
 
+def part_of(path: Path) -> Path:
+    """The name beside ``path`` under which it is written until it is whole.
+
+    The suffix stays last (``cover.part.tif``), because drivers choose by it.
+    """
+    return path.with_name(f"{path.stem}.part{path.suffix}")
+
+
 @contextlib.contextmanager
 def replacing(path: Path | str) -> Iterator[Path]:
-    """Yield a name beside ``path`` to write to; it takes the place of ``path`` if the block ends well.
+    """Yield ``part_of(path)`` to write to; it takes the place of ``path`` if the block ends well.
 
-    The suffix stays last (``cover.part.tif``), because drivers choose by it. A full disk becomes EnvironmentFault.
+    A full disk becomes EnvironmentFault.
     """
     path = Path(path)
-    part = path.with_name(f"{path.stem}.part{path.suffix}")
+    part = part_of(path)
     try:
         yield part
         os.replace(part, path)

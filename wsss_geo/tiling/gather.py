@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from wsss_geo.errors import InputError, UsageError
 from wsss_geo.jobs import TileJob
+from wsss_geo.outputs import part_of
 from wsss_geo.progress import Progress
 from wsss_geo.raster.info import RasterInfo
 from wsss_geo.raster.reader import RasterReader
@@ -57,7 +58,7 @@ def raster_paths(job: TileJob) -> list[Path]:
     Raises InputError when there are none.
     """
     out = Path(os.path.abspath(job.out))
-    left_out = [out, out.with_name(f"{out.stem}.part{out.suffix}")]
+    left_out = [out, part_of(out)]
     tags = Path(os.path.abspath(job.tags)) if job.tags else None
     found: list[Path] = []
     for given in map(Path, job.rasters):

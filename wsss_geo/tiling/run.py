@@ -16,7 +16,7 @@ from wsss_geo.classes import ClassScheme, read_classes
 from wsss_geo.errors import InputError, UsageError
 from wsss_geo.jobs import SPLITS, TileJob, TileResult
 from wsss_geo.lock import alone
-from wsss_geo.outputs import check_output, replacing
+from wsss_geo.outputs import check_output, part_of, replacing
 from wsss_geo.progress import Progress
 from wsss_geo.record import write_record
 from wsss_geo.tileset.catalog import Collection, open_dataset
@@ -168,11 +168,12 @@ def _aside(out: Path) -> Path:
 
 
 def _recover(out: Path) -> None:
-    """Put back the tile set that a killed run has moved aside, or drop it if the new one is in place."""
+    """Clear up after a killed run: put back the tile set it has moved aside, or drop that if the new one is in place."""
     old = _aside(out)
     if is_tileset(old) and not out.exists():
         os.replace(old, out)
-    shutil.rmtree(old, ignore_errors=True)
+    for half in (old, part_of(out)):
+        shutil.rmtree(half, ignore_errors=True)
 
 
 def _write(tileset: TileSet, gathered: Gathered, report: Progress, draw: Draw | None = None) -> None:
@@ -184,7 +185,6 @@ def _write(tileset: TileSet, gathered: Gathered, report: Progress, draw: Draw | 
     old = _aside(out)
     try:
         with replacing(out) as part:
-            shutil.rmtree(part, ignore_errors=True)
             part.mkdir()
             if draw:
                 drawn = {os.path.abspath(image): str(mask) for image, mask in draw(part / MASKS, report).items()}
