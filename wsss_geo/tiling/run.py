@@ -168,7 +168,7 @@ def _aside(out: Path) -> Path:
 
 
 def _recover(out: Path) -> None:
-    """Clear up after a killed run: put back the tile set it has moved aside, or drop that if the new one is in place."""
+    """Clear up after a killed run: put back the tile set it moved aside, or drop that if the new one is in place."""
     old = _aside(out)
     if is_tileset(old) and not out.exists():
         os.replace(old, out)
