@@ -2,7 +2,7 @@
 
     python benchmarks/pretrain.py --data DIR [--steps 200] [--train-steps 200] [--backbone mevt] [--seeds 3]
 
-DIR holds ``dubai`` (see docs/results/quality.md) and ``eurosat_rgb_10800.zip`` (images in one folder a class). Rows start
+DIR holds ``dubai`` (docs/results/quality.md) and ``eurosat_rgb_10800.zip`` (images in one folder a class). Rows start
 from random weights, with `--longer` also with the pre-training's time added to training, and from weights pre-trained
 on EuroSAT images and on the training crops themselves, neither with tags. All rows train with the same recipe. Scores:
 mIoU in per cent on the kept-back area group, of the decoder without tags and of activation maps with tags; and the
