@@ -295,6 +295,24 @@ def run_task(name, parameters, context, feedback, project, then=None):
     return (*outcome[0], list(context.layersToLoadOnCompletion()))
 
 
+@pytest.fixture
+def show_results(qgis_app):
+    """Load what an algorithm has made into the project, as the toolbox does; whether all of it could be loaded."""
+    import inspect
+
+    from processing.gui.Postprocessing import handleAlgorithmResults
+    from qgis.core import QgsApplication
+
+    # Older ones ask before the results whether to show those that are no layers.
+    more = (False,) if "showResults" in inspect.signature(handleAlgorithmResults).parameters else ()
+
+    def show(name, context, feedback, results):
+        algorithm = QgsApplication.processingRegistry().algorithmById(f"wsss_geo:{name}")
+        return handleAlgorithmResults(algorithm, context, feedback, *more, results)
+
+    return show
+
+
 class Iface:
     """The part of QgisInterface that the plugin uses, with real widgets."""
 

@@ -217,9 +217,8 @@ def halfway(fake_engine, run_as_task):
     return call
 
 
-def test_the_layer_may_go_while_an_algorithm_runs(halfway, project, parameters, tmp_path):
-    from processing.gui.Postprocessing import handleAlgorithmResults
-    from qgis.core import QgsApplication, QgsRasterLayer
+def test_the_layer_may_go_while_an_algorithm_runs(halfway, show_results, project, parameters, tmp_path):
+    from qgis.core import QgsRasterLayer
 
     given = parameters()
     layer = QgsRasterLayer(given["INPUT"], "scene")
@@ -229,23 +228,20 @@ def test_the_layer_may_go_while_an_algorithm_runs(halfway, project, parameters, 
     )
     assert ok
     assert len(to_load) == 2
-    algorithm = QgsApplication.processingRegistry().algorithmById("wsss_geo:segment")
-    assert handleAlgorithmResults(algorithm, context, feedback, False, results)
+    assert show_results("segment", context, feedback, results)
     assert {x.name() for x in project.mapLayers().values()} == {"scene: Mask", "scene: Confidence"}
 
 
-def test_the_project_may_close_while_an_algorithm_runs(halfway, project, parameters, tmp_path):
+def test_the_project_may_close_while_an_algorithm_runs(halfway, show_results, project, parameters, tmp_path):
     """As with QGIS's own algorithms the result goes to the project that is open when it comes."""
-    from processing.gui.Postprocessing import handleAlgorithmResults
-    from qgis.core import QgsApplication, QgsRasterLayer
+    from qgis.core import QgsRasterLayer
 
     given = parameters()
     layer = QgsRasterLayer(given["INPUT"], "scene")
     project.addMapLayer(layer)
     (ok, results, _), context, feedback = halfway("segment", {**given, "INPUT": layer.id()}, lambda _: project.clear())
     assert ok
-    algorithm = QgsApplication.processingRegistry().algorithmById("wsss_geo:segment")
-    assert handleAlgorithmResults(algorithm, context, feedback, False, results)
+    assert show_results("segment", context, feedback, results)
     assert left(tmp_path) == ["cover.tif", "sure.tif"]
 
 

@@ -68,9 +68,8 @@ def test_segment_makes_all_outputs_on_the_grid_of_the_input(qgis_run, real_engin
     assert nothing_half(tmp_path)
 
 
-def test_results_are_loaded_named_and_styled(run_as_task, real_engine, parameters, tmp_path):
-    from processing.gui.Postprocessing import handleAlgorithmResults
-    from qgis.core import QgsApplication, QgsProcessingContext, QgsProcessingFeedback, QgsProject
+def test_results_are_loaded_named_and_styled(run_as_task, show_results, real_engine, parameters, tmp_path):
+    from qgis.core import QgsProcessingContext, QgsProcessingFeedback, QgsProject
 
     # One stem for mask and polygons: their style files would have the same name.
     wanted = parameters(OUTPUT=str(tmp_path / "cover.tif"), POLYGONS=str(tmp_path / "cover.gpkg"))
@@ -78,8 +77,7 @@ def test_results_are_loaded_named_and_styled(run_as_task, real_engine, parameter
     ok, results, to_load = run_as_task("segment", wanted, context, feedback, project)
     assert ok, feedback.textLog()
     assert set(to_load) == {results[n] for n in ("OUTPUT", "POLYGONS", "CONFIDENCE", "CAM")}
-    algorithm = QgsApplication.processingRegistry().algorithmById("wsss_geo:segment")
-    assert handleAlgorithmResults(algorithm, context, feedback, False, results)
+    assert show_results("segment", context, feedback, results)
     layers = {layer.name(): layer for layer in project.mapLayers().values()}
     names = json.loads(results["AREAS"]).keys()
     mask = layers["scene: Mask"].renderer()

@@ -104,12 +104,10 @@ def test_layers_and_models_of_another_kind_are_refused(refusal, project, raster,
 
 
 def test_the_engine_finds_and_the_result_is_styled(
-    run_as_task, real_engine, raster, polygons, few_shot_model, project, tmp_path
+    run_as_task, show_results, real_engine, raster, polygons, few_shot_model, project, tmp_path
 ):
     from osgeo import gdal
-    from processing.gui.Postprocessing import handleAlgorithmResults
     from qgis.core import (
-        QgsApplication,
         QgsProcessingContext,
         QgsProcessingFeatureSourceDefinition,
         QgsProcessingFeedback,
@@ -136,8 +134,7 @@ def test_the_engine_finds_and_the_result_is_styled(
     assert not list(tmp_path.rglob("*.part*"))
     record = json.loads((tmp_path / "found.tif.json").read_text("utf-8"))
     assert record["result"]["drawn"] == 1  # the selected one alone
-    algorithm = QgsApplication.processingRegistry().algorithmById("wsss_geo:find_similar")
-    assert handleAlgorithmResults(algorithm, context, feedback, False, results)
+    assert show_results("find_similar", context, feedback, results)
     shown = {x.name(): x for x in project.mapLayers().values()}
     assert [c.label for c in shown["scene: roofs, Mask"].renderer().classes()] == ["roofs"]  # the rest is not drawn
     assert shown["scene: roofs, Polygons"].renderer().type() == "categorizedSymbol"
