@@ -40,7 +40,7 @@ def command_of(job: Job) -> Command:
 
 def shell_line(job: Job, windows: bool = os.name == "nt") -> str:
     """Return the line that starts ``job``, quoted for a POSIX shell or for Windows."""
-    line = job.command_line()
+    line = job.command_line(chosen=True)
     return " ".join(map(_quoted, shlex.split(line))) if windows else line
 
 

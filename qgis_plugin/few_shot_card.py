@@ -13,19 +13,30 @@ _KEY = "wsss_geo_fewshot"
 
 @dataclass(frozen=True)
 class FewShotCard:
-    """Bands, ground sample distance in metres (None if unknown), side of a view in pixels, classes of the training."""
+    """Bands, ground sample distance in metres (None if unknown), side of a view in pixels, classes of the training.
+
+    ``held`` are the classes left out of it, ``episodes`` how many searches it played.
+    """
 
     bands: tuple[str, ...]
     gsd: float | None
     tile_size: int
     seen: tuple[str, ...]
+    held: tuple[str, ...] = ()
+    episodes: int = 0
+    backbone: str = ""
+
+
+def is_few_shot(path: str) -> bool:
+    """Whether a file says that it is a few-shot model. Raises ModelCardError."""
+    return metadata_of(path, _KEY) is not None
 
 
 def read_few_shot_card(path: str) -> FewShotCard:
     """Read the card of a ``.safetensors`` file of ``wsss-geo fewshot-train``. Raises ModelCardError."""
     data = metadata_of(path, _KEY)
     if data is None:
-        raise ModelCardError(tr("{} is no few-shot model; choose one made by “wsss-geo fewshot-train”.").format(path))
+        raise ModelCardError(tr("{} is no few-shot model; choose one made by “Train few-shot model”.").format(path))
     try:
         gsd = data["gsd"]
         return FewShotCard(
@@ -33,8 +44,11 @@ def read_few_shot_card(path: str) -> FewShotCard:
             None if gsd is None else float(gsd),
             int(data["tile_size"]),
             tuple(map(str, data["seen"])),
+            tuple(map(str, data.get("held") or ())),
+            int(data.get("episodes") or 0),
+            str((data.get("network") or {}).get("backbone") or ""),
         )
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, AttributeError):
         raise damaged(path) from None
 
 

@@ -14,6 +14,7 @@ from ..wsss_geo.errors import WsssGeoError
 from .translate import fill, tr
 
 _KEY = "wsss_geo"
+_BACKBONE_KEY = "wsss_geo_backbone"
 _LARGEST_HEAD = 1 << 26
 
 
@@ -22,11 +23,26 @@ class ModelCardError(Exception):
 
 
 @dataclass(frozen=True)
+class Calibration:
+    """What makes a model's confidence mean how often it is right.
+
+    ``temperature`` found by the tags of so many ``scenes``; ``before`` and ``after``: how far confidence and rightness
+    are apart on average without and with it, as shares of 0..1.
+    """
+
+    temperature: float
+    scenes: int
+    before: float
+    after: float
+
+
+@dataclass(frozen=True)
 class ModelCard:
     """What a user wants to know of a model.
 
     ``gsd`` is metres a pixel, ``score`` the training's own; both may lack. ``scores`` are all figures of the training,
-    ``box`` west, south, east, north of where it was trained, in degrees, or empty.
+    ``box`` west, south, east, north of where it was trained, in degrees, or empty. ``calibration`` is None where nobody
+    has made one.
     """
 
     classes: ClassScheme
@@ -39,6 +55,9 @@ class ModelCard:
     scores: Mapping[str, float] = field(default_factory=dict)
     licence: str = ""
     box: tuple[float, ...] = ()
+    backbone: str = ""
+    version: str = ""
+    calibration: Calibration | None = None
 
 
 def read_model_card(path: str) -> ModelCard:
@@ -73,6 +92,22 @@ def metadata_of(path: str, key: str) -> Any:
     return data
 
 
+def backbone_of(path: str) -> tuple[str, dict[str, Any]] | None:
+    """Return name and arguments of the backbone whose weights a file holds, None if it does not say.
+
+    Raises ModelCardError.
+    """
+    for key in (_KEY, _BACKBONE_KEY):
+        data = metadata_of(path, key)
+        try:
+            if data is not None:
+                own, arguments = (data["network"], "backbone_args") if key == _KEY else (data, "arguments")
+                return str(own["backbone"]), dict(own.get(arguments) or {})
+        except (ValueError, KeyError, TypeError, AttributeError):
+            raise damaged(path) from None
+    return None
+
+
 def damaged(path: str) -> ModelCardError:
     """Return the error of a card that cannot be understood."""
     return ModelCardError(tr("The model card in {} is damaged; train or download the model again.").format(path))
@@ -93,7 +128,17 @@ def _card(data: Mapping[str, Any]) -> ModelCard:
         {str(name): float(value) for name, value in (data.get("scores") or {}).items()},
         str(data.get("licence") or ""),
         tuple(float(v) for v in (data.get("area") or {}).get("bbox", ())),
+        str((data.get("network") or {}).get("backbone") or ""),
+        str((data.get("versions") or {}).get("wsss-geo") or ""),
+        _calibration(data.get("calibration")),
     )
+
+
+def _calibration(data: Mapping[str, Any] | None) -> Calibration | None:
+    if data is None:
+        return None
+    apart = (sum(abs(sure - right) * share for sure, right, share in data[key]) for key in ("before", "after"))
+    return Calibration(float(data["temperature"]), int(data["scenes"]), *apart)
 
 
 def class_swatches(card: ModelCard) -> str:
@@ -114,4 +159,5 @@ def card_html(card: ModelCard) -> str:
         facts.append(fill(tr("method {}, trained on {:,} tags"), card.method, sum(card.tag_counts.values())))
     if card.score is not None:
         facts.append(fill(tr("training score {:.2f}"), card.score))
+    facts.append(tr("confidence not calibrated") if card.calibration is None else tr("confidence calibrated"))
     return f"{classes}<br><small>{html.escape('; '.join(facts))}</small>"

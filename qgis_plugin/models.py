@@ -8,23 +8,34 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from .model_card import ModelCard, ModelCardError, class_swatches, read_model_card
-from .report import table
-from .translate import fill, number, tr
+from .few_shot_card import FewShotCard, is_few_shot, read_few_shot_card
+from .model_card import Calibration, ModelCard, ModelCardError, class_swatches, read_model_card
+from .report import percent, table
+from .translate import fill, mark, number, tr
 
 SUFFIX = ".safetensors"
 #: More files than this are not listed, and folders deeper than this are not entered.
 MOST_MODELS = 500
 _DEEPEST = 3
+#: The names that every run gives its model.
+_RUNS = (f"model{SUFFIX}", f"fewshot{SUFFIX}")
+
+#: What the figures of a training mean.
+_SCORES = {
+    "score": mark("Mean of the next two, which chose the checkpoint"),
+    "tag_f1": mark("Tags found again in scenes held out (F1)"),
+    "within": mark("Share of their pixels whose class is among the tags"),
+    "cam_f1": mark("Tags found again by the classifier alone (F1)"),
+}
 
 
 @dataclass(frozen=True)
 class Model:
-    """A file of a folder: its card, or in ``problem`` why it has none."""
+    """A file of a folder: its card, of either kind, or in ``problem`` why it has none."""
 
     path: str
     name: str
-    card: ModelCard | None
+    card: ModelCard | FewShotCard | None
     problem: str = ""
 
 
@@ -40,23 +51,61 @@ def model_html(model: Model) -> str:
     card = model.card
     if card is None:
         return f"{title}<p>{html.escape(model.problem)}</p>"
+    parts = _few_shot(card, model.path) if isinstance(card, FewShotCard) else _model_of_classes(card, model.path)
+    return "".join((title, *parts)).replace("<table>", '<table cellpadding="3">').replace('class="n"', 'align="right"')
+
+
+def _model_of_classes(card: ModelCard, path: str) -> list[str]:
     unknown = tr("not given")
-    megabytes = fill(tr("{:,.1f} MB"), os.path.getsize(model.path) / 1e6) if os.path.isfile(model.path) else unknown
     rows = [
         (tr("Method"), card.method),
+        *_common(card, path),
+        (tr("Trained where"), _where(card.box) if len(card.box) == 4 else unknown),
+        (tr("Trained with"), f"wsss-geo {card.version}" if card.version else unknown),
+        (tr("Licence"), card.licence or unknown),
+        (tr("Confidence"), _confidence(card.calibration)),
+    ]
+    parts = [f"<p>{class_swatches(card)}</p>", table(("", ""), rows)]
+    if card.scores:
+        scores = [(tr(_SCORES.get(n, n)), number(v, ".3f")) for n, v in card.scores.items()]
+        parts.append(table((tr("Score of the training"), ""), scores))
+    if card.tag_counts:
+        parts.append(table((tr("Class"), tr("Tagged scenes")), card.tag_counts.items()))
+    return parts
+
+
+def _few_shot(card: FewShotCard, path: str) -> list[str]:
+    rows = [
+        (tr("Kind"), tr("few-shot model, for “Find similar”")),
+        *_common(card, path),
+        (tr("Classes learned from"), ", ".join(card.seen)),
+        (tr("Classes left out"), ", ".join(card.held) or tr("none")),
+        (tr("Episodes"), card.episodes),
+    ]
+    return [table(("", ""), rows)]
+
+
+def _common(card: ModelCard | FewShotCard, path: str) -> list[tuple[str, str]]:
+    unknown = tr("not given")
+    return [
+        (tr("Backbone"), card.backbone or unknown),
         (tr("Bands"), ", ".join(card.bands)),
         (tr("Ground sample distance"), fill(tr("{:.3g} m"), card.gsd) if card.gsd is not None else unknown),
         (tr("Tile size"), tr("{} pixels").format(card.tile_size)),
-        (tr("Trained where"), _where(card.box) if len(card.box) == 4 else unknown),
-        (tr("Licence"), card.licence or unknown),
-        (tr("File size"), megabytes),
+        (tr("File size"), fill(tr("{:,.1f} MB"), os.path.getsize(path) / 1e6) if os.path.isfile(path) else unknown),
     ]
-    parts = [title, f"<p>{class_swatches(card)}</p>", table(("", ""), rows)]
-    if card.scores:
-        parts.append(table((tr("Score of the training"), ""), [(n, number(v, ".3f")) for n, v in card.scores.items()]))
-    if card.tag_counts:
-        parts.append(table((tr("Class"), tr("Tagged scenes")), card.tag_counts.items()))
-    return "".join(parts).replace("<table>", '<table cellpadding="3">').replace('class="n"', 'align="right"')
+
+
+def _confidence(found: Calibration | None) -> str:
+    if found is None:
+        return tr("not calibrated: it says which pixels are surer than others, not how often they are right")
+    return fill(
+        tr("calibrated by {:,} tagged scenes, temperature {:.2f}; {} from how often it is right, {} without"),
+        found.scenes,
+        found.temperature,
+        percent(found.after),
+        percent(found.before),
+    )
 
 
 def _files(folder: str) -> Iterator[str]:
@@ -76,11 +125,12 @@ def _files(folder: str) -> Iterator[str]:
 def _model(path: str, folder: Path) -> Model:
     inside = Path(path).relative_to(folder)
     # A run folder says more than the name that every run gives its model.
-    short = inside.parent if inside.name == f"model{SUFFIX}" and inside.parent.parts else inside.with_suffix("")
+    short = inside.parent if inside.name in _RUNS and inside.parent.parts else inside.with_suffix("")
     try:
-        return Model(path, short.as_posix(), read_model_card(path))
+        card = read_few_shot_card(path) if is_few_shot(path) else read_model_card(path)
     except ModelCardError as error:
         return Model(path, short.as_posix(), None, str(error))
+    return Model(path, short.as_posix(), card)
 
 
 def _where(box: tuple[float, ...]) -> str:

@@ -15,7 +15,7 @@ from qgis.PyQt.QtWidgets import QFileDialog
 from .algorithms.segment import LAST_MODEL
 from .compat import QAction
 from .engine.locate import EngineMissingError, check_python, find_engine, interpreter_in, package_root
-from .options import PYTHON
+from .options import LAST_FEW_SHOT, PYTHON
 from .provider import WsssGeoProvider
 from .styling import forget_stylers
 from .translate import install_translation, mark, remove_translation, tr
@@ -62,11 +62,17 @@ class WsssGeoPlugin:
             self._iface.addToolBarIcon(action)
         title = self.tr("Segment Layer With All Options…")
         self._add_action("wsss_geo_segment_dialog", icon, title, self.segment_layer)
-        for name, title in (("tile", mark("Make Tile Set…")), ("train", mark("Train Model From Tags…"))):
+        for name, title in (
+            ("tile", mark("Make Tile Set…")),
+            ("train", mark("Train Model From Tags…")),
+            ("train_few_shot", mark("Train Few-Shot Model…")),
+        ):
             self._add_action(f"wsss_geo_{name}", icon, self.tr(title), lambda _=False, n=name: self.open(n, {}))
         from .gui.engine_menu import EngineMenu  # there is no window without initGui
 
-        self._engine_menu = EngineMenu(self._iface, self._add_action, self.segment_with_last_model)
+        self._engine_menu = EngineMenu(
+            self._iface, self._add_action, self.segment_with_last_model, self.search_with_last_model
+        )
         self._add_action("wsss_geo_engine", QIcon(), self.tr("Choose Engine…"), self.choose_engine)
 
     def unload(self) -> None:
@@ -107,6 +113,11 @@ class WsssGeoPlugin:
         """Show the dock Segment Layer with the model used last."""
         self.show_segment_dock()
         self._docks["segment"].form.model.setFilePath(str(QgsSettings().value(LAST_MODEL, "") or ""))
+
+    def search_with_last_model(self) -> None:
+        """Show the dock Find Similar with the few-shot model used last."""
+        self.show_similar_dock()
+        self._docks["similar"].form.model.setFilePath(str(QgsSettings().value(LAST_FEW_SHOT, "") or ""))
 
     def show_tag_dock(self) -> None:
         """Show the dock Tag Scenes with the active raster layer."""

@@ -13,8 +13,11 @@ from .algorithms.segment import Segment
 from .algorithms.selftest import SelfTest
 from .algorithms.tile import Tile
 from .algorithms.train import Train
+from .algorithms.train_few_shot import TrainFewShot
 from .algorithms.vectorize import Vectorize
 from .engine.locate import package_root
+
+_ALGORITHMS = (Segment, FindSimilar, MakeSceneGrid, Tile, Train, TrainFewShot, Evaluate, Vectorize, SelfTest)
 
 
 class WsssGeoProvider(QgsProcessingProvider):
@@ -34,7 +37,7 @@ class WsssGeoProvider(QgsProcessingProvider):
 
     def loadAlgorithms(self) -> None:
         """Add all algorithms."""
-        for algorithm in (Segment, FindSimilar, MakeSceneGrid, Tile, Train, Evaluate, Vectorize, SelfTest):
+        for algorithm in _ALGORITHMS:
             self.addAlgorithm(algorithm())
 
     def supportedOutputRasterLayerExtensions(self) -> list[str]:

@@ -75,22 +75,26 @@ class Job:
     def check(self) -> None:
         """Check what concerns several fields at once. Raises UsageError."""
 
-    def to_json(self) -> dict[str, Any]:
-        """Return a plain dictionary that ``from_json`` reads."""
-        data = {f.name: getattr(self, f.name) for f in fields(self)}  # type: ignore[arg-type]
+    def to_json(self, chosen: bool = False) -> dict[str, Any]:
+        """Return a plain dictionary that ``from_json`` reads; with ``chosen``, without what is as it is by default.
+
+        The latter is for a form whose every field has a value: beside its recipe those left alone are not given.
+        """
+        own = [f for f in fields(self) if not (chosen and self._is_default(f))]  # type: ignore[arg-type]
+        data = {f.name: getattr(self, f.name) for f in own}
         return {"command": self.command, **{k: list(v) if isinstance(v, tuple) else v for k, v in data.items()}}
 
-    def command_line(self) -> str:
-        """Return the shell command that runs this job."""
+    def command_line(self, chosen: bool = False) -> str:
+        """Return the shell command that runs this job; ``chosen`` as in ``to_json``."""
         words = ["wsss-geo", self.command]
         # Then even a default value may differ from that of the recipe or data set.
-        overruled = any(getattr(self, n, None) is not None for n in ("recipe", "dataset"))
+        overruled = not chosen and any(getattr(self, n, None) is not None for n in ("recipe", "dataset"))
         for f in fields(self):  # type: ignore[arg-type]
             value, kind = getattr(self, f.name), f.metadata["kind"]
             option = "--" + f.name.replace("_", "-")
             if f.metadata["positional"]:
                 words += [str(v) for v in (value if isinstance(value, tuple) else (value,))]
-            elif value is None or (not overruled and f.default is not dataclasses.MISSING and value == f.default):
+            elif value is None or (not overruled and self._is_default(f)):
                 continue
             elif kind == "flag":
                 words.append(option if value else "--no-" + option[2:])
@@ -101,6 +105,12 @@ class Job:
             else:
                 words += [option, str(value)]
         return shlex.join(words)
+
+    def _is_default(self, own: dataclasses.Field[Any]) -> bool:
+        value = getattr(self, own.name)
+        if own.default is not dataclasses.MISSING:
+            return bool(value == own.default)
+        return own.default_factory is not dataclasses.MISSING and bool(value == own.default_factory())
 
 
 def _assigned(value: Any) -> str:

@@ -192,8 +192,8 @@ class JobAlgorithm(EngineAlgorithm):
                     return {}
                 self._keep_inputs(sources, fields)
                 job = self.JOB(**{**fields, **sources})
-                feedback.pushCommandInfo(job.command_line())
-                done = self.run_job(job.to_json(), feedback)
+                feedback.pushCommandInfo(job.command_line(chosen=True))
+                done = self.run_job(job.to_json(chosen=True), feedback)
             return {} if done is None else self.results(job, done, parameters, context)
         except WsssGeoError as error:
             raise QgsProcessingException(str(error)) from None

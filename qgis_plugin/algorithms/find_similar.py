@@ -44,7 +44,7 @@ class FindSimilar(JobAlgorithm):
     HELP = mark(
         "Draw polygons around a few examples; what lies around them counts as something else. A few-shot model finds "
         "the rest, without training. Five examples do better than one. The raster to search is read window by window, "
-        "so its size does not matter.\n\nThe model is a few-shot model, which “wsss-geo fewshot-train” makes from "
+        "so its size does not matter.\n\nThe model is a few-shot model, which “Train few-shot model” makes from "
         "tiles with masks; models of “Train model from tags” are of another kind."
     )
     TAGS = mark("few-shot, examples, similar, search, one-shot, polygons, deep learning")

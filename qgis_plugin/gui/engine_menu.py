@@ -12,10 +12,12 @@ from .options_page import OptionsFactory
 
 
 class EngineMenu:
-    """One dialog of a kind at a time; ``segment()`` shows the dock Segment Layer with the model used last."""
+    """One dialog of a kind at a time; ``segment`` and ``search`` show their docks with the model used last."""
 
-    def __init__(self, iface: Any, add_action: Callable[..., Any], segment: Callable[[], None]) -> None:
-        self._iface, self._segment = iface, segment
+    def __init__(
+        self, iface: Any, add_action: Callable[..., Any], segment: Callable[[], None], search: Callable[[], None]
+    ) -> None:
+        self._iface, self._segment, self._search = iface, segment, search
         self._dialogs: dict[str, Any] = {}
         add_action("wsss_geo_models", QIcon(), tr("Models…"), self.show_models)
         add_action("wsss_geo_set_up", QIcon(), tr("Set Up Engine…"), self.show_set_up)
@@ -27,7 +29,7 @@ class EngineMenu:
         """Show the models of the folder."""
         from .models_dialog import ModelsDialog  # when it is wanted, so that QGIS starts quickly
 
-        self._show("models", lambda parent: ModelsDialog(lambda _path: self._segment(), parent)).refresh()
+        self._show("models", lambda parent: ModelsDialog(self._segment, self._search, parent)).refresh()
 
     def show_set_up(self, *_: Any) -> None:
         """Show what a set-up of the engine would do."""

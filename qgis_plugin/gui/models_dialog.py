@@ -19,21 +19,22 @@ from qgis.PyQt.QtWidgets import (
     QVBoxLayout,
 )
 
+from ..few_shot_card import FewShotCard
 from ..model_card import ModelCard
 from ..models import Model, list_models, model_html
-from ..options import LAST_MODEL, MODEL_FOLDER, model_folder
+from ..options import LAST_FEW_SHOT, LAST_MODEL, MODEL_FOLDER, model_folder
 from ..translate import tr
 from .class_rows import swatch
 
 
 class ModelsDialog(QDialog):
-    """Lists models; ``use(path)`` hears which one is to segment with."""
+    """Lists models; ``segment`` and ``search`` are called when one was chosen to segment, or to find similar, with."""
 
-    def __init__(self, use: Callable[[str], None], parent: Any = None) -> None:
+    def __init__(self, segment: Callable[[], None], search: Callable[[], None], parent: Any = None) -> None:
         super().__init__(parent)
         self.setObjectName("wsss_geo_models")
         self.setWindowTitle(tr("Models"))
-        self._use = use
+        self._segment, self._search = segment, search
         self.models: list[Model] = []
         self.folder = QgsFileWidget()
         self.folder.setStorageMode(QgsFileWidget.StorageMode.GetDirectory)
@@ -66,7 +67,7 @@ class ModelsDialog(QDialog):
         for model in self.models:
             item = QListWidgetItem(model.name)
             item.setToolTip(model.path)
-            if model.card is not None:
+            if isinstance(model.card, ModelCard):
                 item.setIcon(swatch(_first_color(model.card)))
             self.list.addItem(item)
         last = str(QgsSettings().value(LAST_MODEL, "") or "")
@@ -75,12 +76,13 @@ class ModelsDialog(QDialog):
         self._show(self.list.currentRow())
 
     def use(self) -> None:
-        """Segment with the chosen model."""
+        """Segment, or find similar, with the chosen model."""
         model = self._current()
         if model is not None and model.card is not None:
-            QgsSettings().setValue(LAST_MODEL, model.path)
+            few_shot = isinstance(model.card, FewShotCard)
+            QgsSettings().setValue(LAST_FEW_SHOT if few_shot else LAST_MODEL, model.path)
             self.accept()
-            self._use(model.path)
+            (self._search if few_shot else self._segment)()
 
     def _on_folder(self, path: str) -> None:
         QgsSettings().setValue(MODEL_FOLDER, path.strip())
@@ -95,6 +97,8 @@ class ModelsDialog(QDialog):
         nothing = tr("There are no models here. “Train model from tags” makes one; or choose another folder.")
         self.page.setHtml(model_html(model) if model is not None else nothing)
         self.use_button.setEnabled(model is not None and model.card is not None)
+        few_shot = model is not None and isinstance(model.card, FewShotCard)
+        self.use_button.setText(tr("Find Similar With It") if few_shot else tr("Segment With It"))
 
 
 def _first_color(card: ModelCard) -> str:

@@ -49,7 +49,7 @@ class SimilarForm(RunForm):
 
     def no_model(self) -> str:
         """Return where models come from."""
-        return tr("Choose a few-shot model; “wsss-geo fewshot-train” makes one.")
+        return tr("Choose a few-shot model; “Train few-shot model” makes one.")
 
     def add_rows(self, form: QFormLayout) -> None:
         """Add examples and what they are called."""

@@ -204,8 +204,8 @@
         <translation>Engine wählen…</translation>
     </message>
     <message>
-        <source>Choose a few-shot model; “wsss-geo fewshot-train” makes one.</source>
-        <translation>Ein Few-Shot-Modell wählen; „wsss-geo fewshot-train“ erzeugt eines.</translation>
+        <source>Choose a few-shot model; “Train few-shot model” makes one.</source>
+        <translation>Ein Few-Shot-Modell wählen; „Few-Shot-Modell trainieren“ erzeugt eines.</translation>
     </message>
     <message>
         <source>Choose a model; “Train model from tags” makes one.</source>
@@ -242,6 +242,22 @@
     <message>
         <source>Classes (*.json *.safetensors)</source>
         <translation>Klassen (*.json *.safetensors)</translation>
+    </message>
+    <message>
+        <source>Classes learned from</source>
+        <translation>Gelernte Klassen</translation>
+    </message>
+    <message>
+        <source>Classes left out</source>
+        <translation>Ausgelassene Klassen</translation>
+    </message>
+    <message>
+        <source>Classes to leave out</source>
+        <translation>Auszulassende Klassen</translation>
+    </message>
+    <message>
+        <source>Classes to leave out of training, as in water,road: no tile with a pixel of them is learned from</source>
+        <translation>Klassen, die das Training auslässt, etwa water,road: Aus Kacheln mit einem Pixel davon wird nicht gelernt</translation>
     </message>
     <message>
         <source>Compile the network</source>
@@ -350,10 +366,10 @@
     <message>
         <source>Draw polygons around a few examples; what lies around them counts as something else. A few-shot model finds the rest, without training. Five examples do better than one. The raster to search is read window by window, so its size does not matter.
 
-The model is a few-shot model, which “wsss-geo fewshot-train” makes from tiles with masks; models of “Train model from tags” are of another kind.</source>
+The model is a few-shot model, which “Train few-shot model” makes from tiles with masks; models of “Train model from tags” are of another kind.</source>
         <translation>Um einige Beispiele werden Polygone gezeichnet; was um sie herum liegt, zählt als etwas anderes. Ein Few-Shot-Modell findet den Rest, ohne Training. Fünf Beispiele sind besser als eines. Das zu durchsuchende Raster wird Fenster für Fenster gelesen, seine Größe spielt also keine Rolle.
 
-Das Modell ist ein Few-Shot-Modell, das „wsss-geo fewshot-train“ aus Kacheln mit Masken erzeugt; Modelle von „Modell aus Schlagwörtern trainieren“ sind von anderer Art.</translation>
+Das Modell ist ein Few-Shot-Modell, das „Few-Shot-Modell trainieren“ aus Kacheln mit Masken erzeugt; Modelle von „Modell aus Schlagwörtern trainieren“ sind von anderer Art.</translation>
     </message>
     <message>
         <source>Draw polygons on the map: click the corners, end with a right click; Backspace takes a corner back</source>
@@ -372,6 +388,14 @@ Das Modell ist ein Few-Shot-Modell, das „wsss-geo fewshot-train“ aus Kacheln
         <translation>Engine</translation>
     </message>
     <message>
+        <source>Episodes</source>
+        <translation>Episoden</translation>
+    </message>
+    <message>
+        <source>Episodes a step</source>
+        <translation>Episoden je Schritt</translation>
+    </message>
+    <message>
         <source>Evaluate</source>
         <translation>Bewerten</translation>
     </message>
@@ -382,6 +406,10 @@ Das Modell ist ein Few-Shot-Modell, das „wsss-geo fewshot-train“ aus Kacheln
     <message>
         <source>Examples</source>
         <translation>Beispiele</translation>
+    </message>
+    <message>
+        <source>Examples of an episode, at most</source>
+        <translation>Beispiele je Episode, höchstens</translation>
     </message>
     <message>
         <source>Extent</source>
@@ -424,6 +452,10 @@ Das Modell ist ein Few-Shot-Modell, das „wsss-geo fewshot-train“ aus Kacheln
         <translation>Ähnliches finden</translation>
     </message>
     <message>
+        <source>Find Similar With It</source>
+        <translation>Damit Ähnliches finden</translation>
+    </message>
+    <message>
         <source>Find all that is like a few polygons drawn on the map</source>
         <translation>Alles finden, was einigen auf der Karte gezeichneten Polygonen ähnelt</translation>
     </message>
@@ -458,6 +490,10 @@ Das Modell ist ein Few-Shot-Modell, das „wsss-geo fewshot-train“ aus Kacheln
     <message>
         <source>Folder {} holds no wheels (*.whl); choose another.</source>
         <translation>Ordner {} enthält keine Wheels (*.whl); einen anderen wählen.</translation>
+    </message>
+    <message>
+        <source>Frozen backbone: a CNN or plain ViT of timm, or mevt</source>
+        <translation>Backbone, das nicht lernt: ein CNN oder einfacher ViT von timm oder mevt</translation>
     </message>
     <message>
         <source>GeoPackage (*.gpkg)</source>
@@ -530,6 +566,14 @@ Das Modell ist ein Few-Shot-Modell, das „wsss-geo fewshot-train“ aus Kacheln
     <message>
         <source>Key {}</source>
         <translation>Taste {}</translation>
+    </message>
+    <message>
+        <source>Kind</source>
+        <translation>Art</translation>
+    </message>
+    <message>
+        <source>Largest learning rate</source>
+        <translation>Größte Lernrate</translation>
     </message>
     <message>
         <source>Layer of tags</source>
@@ -612,6 +656,14 @@ Das Modell ist ein Few-Shot-Modell, das „wsss-geo fewshot-train“ aus Kacheln
         <translation>Laden…</translation>
     </message>
     <message>
+        <source>Loss at the end</source>
+        <translation>Verlust am Ende</translation>
+    </message>
+    <message>
+        <source>Losses at the end (JSON)</source>
+        <translation>Verluste am Ende (JSON)</translation>
+    </message>
+    <message>
         <source>Make Tile Set…</source>
         <translation>Kachelsatz erstellen…</translation>
     </message>
@@ -650,6 +702,10 @@ Das Modell ist ein Few-Shot-Modell, das „wsss-geo fewshot-train“ aus Kacheln
     <message>
         <source>Mean intersection over union</source>
         <translation>Mittlere Intersection over Union</translation>
+    </message>
+    <message>
+        <source>Mean of the next two, which chose the checkpoint</source>
+        <translation>Mittel der nächsten beiden, nach dem der Zwischenstand gewählt wurde</translation>
     </message>
     <message>
         <source>Method</source>
@@ -694,6 +750,10 @@ Das Modell ist ein Few-Shot-Modell, das „wsss-geo fewshot-train“ aus Kacheln
     <message>
         <source>Mosaic</source>
         <translation>Mosaik</translation>
+    </message>
+    <message>
+        <source>Most examples of an episode; half of the steps have one</source>
+        <translation>Höchstzahl der Beispiele einer Episode; die Hälfte der Schritte hat eines</translation>
     </message>
     <message>
         <source>Most memory (such as 1.5GiB)</source>
@@ -1168,6 +1228,10 @@ Das Modell ist ein Few-Shot-Modell, das „wsss-geo fewshot-train“ aus Kacheln
         <translation>Anteil der Szenen zur Validierung</translation>
     </message>
     <message>
+        <source>Share of their pixels whose class is among the tags</source>
+        <translation>Anteil ihrer Pixel, deren Klasse unter den Schlagwörtern ist</translation>
+    </message>
+    <message>
         <source>Share of valid pixels</source>
         <translation>Anteil gültiger Pixel</translation>
     </message>
@@ -1276,6 +1340,14 @@ Das Modell ist ein Few-Shot-Modell, das „wsss-geo fewshot-train“ aus Kacheln
         <translation>Verschlagwortete Szenen</translation>
     </message>
     <message>
+        <source>Tags found again by the classifier alone (F1)</source>
+        <translation>Vom Klassifikator allein wiedergefundene Schlagwörter (F1)</translation>
+    </message>
+    <message>
+        <source>Tags found again in scenes held out (F1)</source>
+        <translation>In zurückgehaltenen Szenen wiedergefundene Schlagwörter (F1)</translation>
+    </message>
+    <message>
         <source>Tags say which classes occur in a scene, not where. They come from a polygon or point layer (a scene takes the classes of what it contains) or from a file: CSV with tile or coordinates and tags, a mask raster, or a folder of class folders. No pixel is copied unless you ask for it.
 
 Scenes for validation and testing are kept apart from those for training.</source>
@@ -1314,6 +1386,10 @@ Szenen zur Validierung und zum Testen werden von denen zum Training getrennt.</t
     <message>
         <source>Testing</source>
         <translation>Test läuft</translation>
+    </message>
+    <message>
+        <source>The backbone has random weights and does not learn; download published ones or give a file.</source>
+        <translation>Das Backbone hat zufällige Gewichte und lernt nicht; veröffentlichte herunterladen oder eine Datei angeben.</translation>
     </message>
     <message>
         <source>The command was copied.</source>
@@ -1508,6 +1584,18 @@ Der Layer ist eine Datei, die QGIS mit GDAL geöffnet hat (GeoTIFF, VRT, JPEG 20
         <translation>Der Test gab kein Ergebnis.</translation>
     </message>
     <message>
+        <source>The tile set must hold masks: give “Make tile set” a mask raster as file of tags. Training plays the search over and over, for one class of the masks after the other, and the model then also finds what had no class there; the more kinds of things the masks tell apart, the better.
+
+Features come from a backbone that does not learn, so it needs weights: those that are published for it, or a file, such as a model of “Train model from tags” for the same bands, whose backbone is then taken.
+
+The run folder receives the model (fewshot.safetensors) and its curves (metrics.csv). Training can be cancelled; the same run folder continues where it stopped.</source>
+        <translation>Der Kachelsatz muss Masken enthalten: „Kachelsatz erstellen“ bekommt dazu ein Maskenraster als Datei mit Schlagwörtern. Das Training spielt die Suche immer wieder durch, für eine Klasse der Masken nach der anderen; danach findet das Modell auch, was dort keine Klasse hatte. Je mehr Arten von Dingen die Masken unterscheiden, desto besser.
+
+Merkmale liefert ein Backbone, das nicht lernt und darum Gewichte braucht: die für es veröffentlichten oder eine Datei, etwa ein Modell von „Modell aus Schlagwörtern trainieren“ für dieselben Kanäle, dessen Backbone dann übernommen wird.
+
+Der Trainingsordner erhält das Modell (fewshot.safetensors) und seinen Verlauf (metrics.csv). Das Training lässt sich abbrechen; mit demselben Ordner geht es dort weiter, wo es aufhörte.</translation>
+    </message>
+    <message>
         <source>There are no classes yet; add one first.</source>
         <translation>Es gibt noch keine Klassen; zuerst eine hinzufügen.</translation>
     </message>
@@ -1584,8 +1672,16 @@ Der Layer ist eine Datei, die QGIS mit GDAL geöffnet hat (GeoTIFF, VRT, JPEG 20
         <translation>Kacheln mit beiden</translation>
     </message>
     <message>
+        <source>Train Few-Shot Model…</source>
+        <translation>Few-Shot-Modell trainieren…</translation>
+    </message>
+    <message>
         <source>Train Model From Tags…</source>
         <translation>Modell aus Schlagwörtern trainieren…</translation>
+    </message>
+    <message>
+        <source>Train few-shot model</source>
+        <translation>Few-Shot-Modell trainieren</translation>
     </message>
     <message>
         <source>Train model from tags</source>
@@ -1600,8 +1696,16 @@ Der Layer ist eine Datei, die QGIS mit GDAL geöffnet hat (GeoTIFF, VRT, JPEG 20
         <translation>Trainiert wo</translation>
     </message>
     <message>
+        <source>Trained with</source>
+        <translation>Trainiert mit</translation>
+    </message>
+    <message>
         <source>Training</source>
         <translation>Training</translation>
+    </message>
+    <message>
+        <source>Training of a few-shot model</source>
+        <translation>Training eines Few-Shot-Modells</translation>
     </message>
     <message>
         <source>Training steps</source>
@@ -1610,6 +1714,10 @@ Der Layer ist eine Datei, die QGIS mit GDAL geöffnet hat (GeoTIFF, VRT, JPEG 20
     <message>
         <source>Training view (pixels)</source>
         <translation>Trainingsansicht (Pixel)</translation>
+    </message>
+    <message>
+        <source>Trains a model that learns to compare: “Find similar” finds with it what a few polygons show.</source>
+        <translation>Trainiert ein Modell, das vergleichen lernt: „Ähnliches finden“ findet damit, was einige Polygone zeigen.</translation>
     </message>
     <message>
         <source>Trains a segmentation model from scenes that are only tagged with the classes that occur in them.</source>
@@ -1638,6 +1746,14 @@ Der Layer ist eine Datei, die QGIS mit GDAL geöffnet hat (GeoTIFF, VRT, JPEG 20
     <message>
         <source>Untagged</source>
         <translation>Offen</translation>
+    </message>
+    <message>
+        <source>Use the backbone weights in this file</source>
+        <translation>Die Backbone-Gewichte in dieser Datei verwenden</translation>
+    </message>
+    <message>
+        <source>Use the weights that timm publishes for the backbone</source>
+        <translation>Die Gewichte verwenden, die timm für das Backbone veröffentlicht</translation>
     </message>
     <message>
         <source>Valid</source>
@@ -1760,6 +1876,10 @@ Der Layer ist eine Datei, die QGIS mit GDAL geöffnet hat (GeoTIFF, VRT, JPEG 20
         <translation>Kalibrierung</translation>
     </message>
     <message>
+        <source>calibrated by {:,} tagged scenes, temperature {:.2f}; {} from how often it is right, {} without</source>
+        <translation>kalibriert an {:,} verschlagworteten Szenen, Temperatur {:.2f}; im Mittel {} neben der Trefferquote, ohne sie {}</translation>
+    </message>
+    <message>
         <source>cannot be started ({})</source>
         <translation>lässt sich nicht starten ({})</translation>
     </message>
@@ -1792,6 +1912,14 @@ Der Layer ist eine Datei, die QGIS mit GDAL geöffnet hat (GeoTIFF, VRT, JPEG 20
         <translation>Vergleich</translation>
     </message>
     <message>
+        <source>confidence calibrated</source>
+        <translation>Konfidenz kalibriert</translation>
+    </message>
+    <message>
+        <source>confidence not calibrated</source>
+        <translation>Konfidenz nicht kalibriert</translation>
+    </message>
+    <message>
         <source>did not answer within {} s</source>
         <translation>antwortete nicht binnen {} s</translation>
     </message>
@@ -1814,6 +1942,10 @@ Der Layer ist eine Datei, die QGIS mit GDAL geöffnet hat (GeoTIFF, VRT, JPEG 20
     <message>
         <source>evaluate, accuracy, IoU, F1, confusion matrix, validation</source>
         <translation>bewerten, Genauigkeit, IoU, F1, Konfusionsmatrix, Validierung</translation>
+    </message>
+    <message>
+        <source>few-shot model, for “Find similar”</source>
+        <translation>Few-Shot-Modell, für „Ähnliches finden“</translation>
     </message>
     <message>
         <source>few-shot, examples, similar, search, one-shot, polygons, deep learning</source>
@@ -1860,8 +1992,16 @@ Der Layer ist eine Datei, die QGIS mit GDAL geöffnet hat (GeoTIFF, VRT, JPEG 20
         <translation>Methode {}, trainiert an {:,} Schlagwörtern</translation>
     </message>
     <message>
+        <source>none</source>
+        <translation>keine</translation>
+    </message>
+    <message>
         <source>none of the classes</source>
         <translation>keine der Klassen</translation>
+    </message>
+    <message>
+        <source>not calibrated: it says which pixels are surer than others, not how often they are right</source>
+        <translation>nicht kalibriert: Sie sagt, welche Pixel sicherer sind als andere, nicht, wie oft sie stimmen</translation>
     </message>
     <message>
         <source>not given</source>
@@ -1918,6 +2058,10 @@ Der Layer ist eine Datei, die QGIS mit GDAL geöffnet hat (GeoTIFF, VRT, JPEG 20
     <message>
         <source>train</source>
         <translation>Training</translation>
+    </message>
+    <message>
+        <source>train, few-shot, examples, similar, episodes, deep learning, model</source>
+        <translation>Training, Few-Shot, Beispiele, ähnlich, Episoden, Deep Learning, Modell</translation>
     </message>
     <message>
         <source>train, weakly supervised, tags, deep learning, ViT, land cover, model</source>
@@ -2048,8 +2192,8 @@ Der Layer ist eine Datei, die QGIS mit GDAL geöffnet hat (GeoTIFF, VRT, JPEG 20
         <translation>{} ist eine Eingabe; für die Ausgabe einen anderen Namen wählen.</translation>
     </message>
     <message>
-        <source>{} is no few-shot model; choose one made by “wsss-geo fewshot-train”.</source>
-        <translation>{} ist kein Few-Shot-Modell; eines wählen, das „wsss-geo fewshot-train“ erzeugt hat.</translation>
+        <source>{} is no few-shot model; choose one made by “Train few-shot model”.</source>
+        <translation>{} ist kein Few-Shot-Modell; eines wählen, das „Few-Shot-Modell trainieren“ erzeugt hat.</translation>
     </message>
     <message>
         <source>{} is no model of wsss-geo; choose one made by “Train model from tags”.</source>

@@ -13,7 +13,8 @@ from qgis.PyQt.QtTest import QTest
 from qgis.PyQt.QtWidgets import QApplication, QDialog, QVBoxLayout
 from qgis.utils import iface, plugins
 
-ALGORITHMS = ["segment", "find_similar", "scene_grid", "tile", "train", "evaluate", "vectorize", "selftest"]
+ALGORITHMS = ["segment", "find_similar", "scene_grid", "tile", "train", "train_few_shot"]
+ALGORITHMS += ["evaluate", "vectorize", "selftest"]
 
 
 def plugin():

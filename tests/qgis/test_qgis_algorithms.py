@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import os
 import time
 from pathlib import Path
 
 import pytest
 
-IDS = {"segment", "find_similar", "scene_grid", "tile", "train", "evaluate", "vectorize", "selftest"}
+IDS = {"segment", "find_similar", "scene_grid", "tile", "train", "train_few_shot"}
+IDS |= {"evaluate", "vectorize", "selftest"}
 
 
 @pytest.fixture
@@ -68,7 +70,7 @@ def test_labels_are_sentence_case_without_colon(provider):
 
 def test_every_field_of_a_job_is_a_parameter_or_placed(provider, package):
     classes = {"segment": "Segment", "find_similar": "FindSimilar", "tile": "Tile", "train": "Train"}
-    for name, cls in {**classes, "evaluate": "Evaluate"}.items():
+    for name, cls in {**classes, "train_few_shot": "TrainFewShot", "evaluate": "Evaluate"}.items():
         kind = getattr(package(f"algorithms.{name}"), cls)
         fields = {f.name for f in dataclasses.fields(kind.JOB)}
         parameters = {p.name().lower() for p in provider.algorithm(name).parameterDefinitions()}
@@ -173,6 +175,55 @@ def test_mappings_are_read_as_names_and_values(provider, package):
     assert read("a=1, b = 2.5\nc=true,d=x y") == {"a": 1, "b": 2.5, "c": True, "d": "x y"}
     with pytest.raises(QgsProcessingException, match="not name=value"):
         read("a")
+
+
+@pytest.fixture
+def handed(fake_engine, monkeypatch, package):
+    """The jobs that the engine would have been handed."""
+    seen = []
+    monkeypatch.setattr(package("worker"), "run_worker", lambda python, job, *_: seen.append(job))
+    return seen
+
+
+@pytest.mark.parametrize("name", ["train", "train_few_shot"])
+def test_beside_a_recipe_only_what_was_changed_is_handed_over(qgis_run, handed, tmp_path, name):
+    """The form has a value for everything, which would overrule the whole recipe."""
+    (tmp_path / "r.yaml").write_text("steps: 7\nbatch_size: 3\n")
+    given = {"INPUT": str(tmp_path), "OUTPUT": str(tmp_path / "run"), "RECIPE": str(tmp_path / "r.yaml"), "SEED": 5}
+    qgis_run(name, given)
+    job = {k: v for k, v in handed[0].items() if k not in ("command", "tiles", "out")}
+    assert job == {"recipe": given["RECIPE"], "seed": 5}
+
+
+def test_a_few_shot_model_takes_the_backbone_of_its_weights(qgis_run, handed, refusal, tmp_path):
+    def weights(name, key, card):
+        head = json.dumps({"__metadata__": {key: json.dumps(card)}}).encode()
+        (tmp_path / name).write_bytes(len(head).to_bytes(8, "little") + head)
+        return {"INPUT": str(tmp_path), "OUTPUT": str(tmp_path / "run"), "WEIGHTS": str(tmp_path / name)}
+
+    def taken(given):
+        job = handed[-1] if qgis_run("train_few_shot", given) and handed else {}
+        return job.get("backbone"), job.get("backbone_args")
+
+    arguments = {"depth": 2, "widths": [8, 8]}
+    model = weights("m.safetensors", "wsss_geo", {"network": {"backbone": "mevt", "backbone_args": arguments}})
+    assert taken(model) == ("mevt", arguments)
+    assert taken({**model, "BACKBONE": "vit_a"}) == ("vit_a", None)
+    assert taken({**model, "BACKBONE_ARGS": "depth=3"}) == (None, {"depth": 3})
+    other = weights("b.safetensors", "wsss_geo_backbone", {"backbone": "vit_b", "arguments": {}})
+    assert taken(other) == ("vit_b", None)
+    (tmp_path / "plain.pth").write_bytes(b"PK\3\4 what torch writes")
+    assert taken({**other, "WEIGHTS": str(tmp_path / "plain.pth")}) == (None, None)
+    assert "damaged" in refusal("train_few_shot", weights("x.safetensors", "wsss_geo", {"network": []}))
+    assert "cannot be read" in refusal("train_few_shot", {**other, "WEIGHTS": str(tmp_path / "none.pth")})
+
+
+def test_a_backbone_that_knows_nothing_is_warned_of(qgis_run, handed, tmp_path):
+    given = {"INPUT": str(tmp_path), "OUTPUT": str(tmp_path / "run")}
+    _, _, feedback = qgis_run("train_few_shot", given)
+    assert "random weights" in feedback.textLog()
+    _, _, feedback = qgis_run("train_few_shot", {**given, "PRETRAINED": True})
+    assert "random weights" not in feedback.textLog()
 
 
 def test_failure_is_the_engines_sentence_and_loads_nothing(

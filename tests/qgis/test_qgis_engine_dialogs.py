@@ -32,14 +32,20 @@ def card(**more):
         "tag_counts": {"water": 1200, "open land": 7},
         "area": {"bbox": [10.5, 48.8, 10.6, 48.9]},
         "licence": "CC-BY-4.0",
+        "network": {"backbone": "vit_small"},
+        "versions": {"wsss-geo": "0.1.0"},
         **more,
     }
 
 
 def write_model(path, **more):
     """Write the head of a model file; the plugin reads no more."""
+    return write_head(path, "wsss_geo", card(**more))
+
+
+def write_head(path, key, data):
     path.parent.mkdir(parents=True, exist_ok=True)
-    head = json.dumps({"__metadata__": {"wsss_geo": json.dumps(card(**more))}}).encode()
+    head = json.dumps({"__metadata__": {key: json.dumps(data)}}).encode()
     path.write_bytes(len(head).to_bytes(8, "little") + head)
     return str(path)
 
@@ -68,9 +74,44 @@ def test_a_models_page_tells_classes_colours_and_facts(package, folder):
     for words in ("#2b6cb0", "open&nbsp;land", "aerial", "red, green", "0.5 m", "96 pixels", "CC-BY-4.0", "0.812"):
         assert words in text
     assert "10.5000 to 10.6000° east, 48.8000 to 48.9000° north" in text
-    assert "1,200" in text
+    for words in ("1,200", "vit_small", "wsss-geo 0.1.0", "Tags found again in scenes held out", "not calibrated"):
+        assert words in text
     assert package("models").model_html(run).count("not given") == 3
     assert "is no model" in package("models").model_html(damaged)
+
+
+def test_a_models_page_tells_how_good_its_confidence_is(package, tmp_path):
+    curves = {"before": [[0.9, 0.8, 0.5], [0.7, 0.7, 0.5]], "after": [[0.8, 0.81, 1.0]]}
+    path = write_model(tmp_path / "c.safetensors", calibration={"temperature": 1.7116, "scenes": 1319, **curves})
+    (found,) = package("models").list_models(str(tmp_path))
+    assert package("models").model_html(found).count("calibrated by 1,319 tagged scenes, temperature 1.71; 1.0 %") == 1
+    assert "right, 5.0 % without" in package("models").model_html(found)
+    card_module = package("model_card")
+    assert "confidence calibrated" in card_module.card_html(card_module.read_model_card(path))
+    write_model(tmp_path / "c.safetensors", calibration={"temperature": 1.7})
+    assert "damaged" in package("models").list_models(str(tmp_path))[0].problem
+
+
+FEW_SHOT = {"bands": ["red"], "gsd": 0.5, "tile_size": 96, "seen": ["a <b>", "water"], "held": ["road"],
+            "episodes": 600, "network": {"backbone": "mevt"}}  # fmt: skip
+
+
+def test_the_models_dialog_knows_few_shot_models_too(plugin, iface, package, tmp_path):
+    from qgis.core import QgsSettings
+
+    path = write_head(tmp_path / "m/a run/fewshot.safetensors", "wsss_geo_fewshot", FEW_SHOT)
+    plugin._engine_menu.show_models()
+    dialog = plugin._engine_menu._dialogs["models"]
+    dialog.folder.setFilePath(str(tmp_path / "m"))
+    assert dialog.list.currentItem().text() == "a run"
+    text = dialog.page.toPlainText()
+    for words in ("few-shot model, for “Find similar”", "a <b>, water", "road", "600", "mevt", "0.5 m", "96 pixels"):
+        assert words in text
+    assert dialog.use_button.text() == "Find Similar With It"
+    dialog.use_button.click()
+    assert QgsSettings().value("wsss_geo/last_few_shot_model") == path
+    assert QgsSettings().value("wsss_geo/last_model") is None
+    assert plugin._docks["similar"].form.model.filePath() == path
 
 
 def test_the_models_dialog_hands_the_chosen_one_to_the_segment_dock(plugin, iface, folder):

@@ -179,7 +179,7 @@ def test_nothing_on_the_windows_escapes_the_translator(marked, load, package, if
     page = package("gui.options_page").OptionsPage(lambda: None, lambda: None)
     dialogs = [
         package("gui.setup_dialog").SetUpDialog(iface.window),
-        package("gui.models_dialog").ModelsDialog(lambda path: None, iface.window),
+        package("gui.models_dialog").ModelsDialog(lambda: None, lambda: None, iface.window),
     ]
     for window in (*windows, page, *dialogs):
         texts = list(shown(window))

@@ -141,8 +141,8 @@ def search_job(job: FewShotJob) -> PredictJob:
     bare = dataclasses.replace(job, **plain, out="mask.tif", polygons=None, confidence=None)
 
     class Search(PredictJob):
-        def command_line(self) -> str:
-            return bare.command_line()
+        def command_line(self, chosen: bool = False) -> str:
+            return bare.command_line(chosen)
 
     same = ("model", "out", "polygons", "confidence", "bands", "aoi", "min_area", "simplify", "threshold", "window",
             "overlap", "flips", "resample", "batch_size", "device", "threads")  # fmt: skip

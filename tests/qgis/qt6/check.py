@@ -73,7 +73,7 @@ def windows():
         "gui.tag_page": lambda m: m.TagPage(),
         "gui.tag_setup": lambda m: m.TagSetup(),
         "gui.setup_dialog": lambda m: m.SetUpDialog(),
-        "gui.models_dialog": lambda m: m.ModelsDialog(lambda path: None),
+        "gui.models_dialog": lambda m: m.ModelsDialog(lambda: None, lambda: None),
         "gui.options_page": lambda m: m.OptionsPage(lambda: None, lambda: None),
         "gui.segment_dock": lambda m: m.SegmentDock(iface, lambda given: None),
         "gui.tag_dock": lambda m: m.TagDock(iface, lambda given: None),

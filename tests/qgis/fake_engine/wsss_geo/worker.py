@@ -103,7 +103,7 @@ def segmented():
     while not notes.with_name("go").exists():
         time.sleep(0.02)
     for field in ("out", "confidence"):
-        if job[field]:
+        if job.get(field):
             whole = Path(job[field])
             parts.append(whole.with_suffix(".part.tif"))
             data = gdal.GetDriverByName("GTiff").Create(str(parts[-1]), 96, 80, 1, gdal.GDT_Byte)
