@@ -7,6 +7,7 @@ from html.parser import HTMLParser
 
 import numpy as np
 import pytest
+from affine import Affine
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -16,12 +17,11 @@ from wsss_geo.errors import InputError, UsageError
 from wsss_geo.progress import Progress
 from wsss_geo.raster.cog import mask_writer, score_writer
 from wsss_geo.raster.grid import Window
-from wsss_geo.raster.info import describe
+from wsss_geo.raster.info import GeoGrid, describe
 from wsss_geo.reporting import figures
 from wsss_geo.reporting.charts import ticks
 from wsss_geo.reporting.markup import element
-from wsss_geo.reporting.sections import area_range
-from wsss_geo.reporting.survey import Scenes, least_certain, scene_classes, survey
+from wsss_geo.reporting.survey import Scenes, Survey, least_certain, scene_classes, survey
 
 HOSTILE = "<img src=x onerror=alert(1)>\"'&</style><script>alert(2)</script>"
 SCHEME = ClassScheme((LandCoverClass(0, "water", "#2b6cb0"), LandCoverClass(7, HOSTILE, "#c53030")))
@@ -138,25 +138,43 @@ def test_least_certain_scenes_do_not_touch(seed, rows, cols, most):
         assert values[0] == confidence[covered > 0.5].min()
 
 
+def counted(*classes):
+    """A survey of classes 0, 1, ..., each with an area and the confidence 0..255 that all of it has."""
+    areas = np.zeros((256, 256))
+    for value, (area, sure) in enumerate(classes):
+        areas[value, sure] = area
+    return Survey(GeoGrid(1, 1, Affine.identity(), None), areas, None)
+
+
 @settings(max_examples=100, deadline=None)
-@given(st.lists(st.tuples(st.floats(0, 1e6), st.floats(0, 1)), min_size=1, max_size=8))
+@given(st.lists(st.tuples(st.floats(0, 1e6), st.integers(1, 255)), min_size=1, max_size=8))
 def test_the_range_holds_the_area_and_no_more_than_there_is(classes):
-    area = np.array([a for a, _ in classes])
-    doubt = area * np.array([d for _, d in classes])
-    low, high = area_range(area, doubt)
+    found = counted(*classes)
+    low, high = found.ranges(None)
+    area = found.by_class()
     assert (low <= area + 1e-6).all()
     assert (high >= area - 1e-6).all()
     assert (high <= area.sum() + 1e-6).all()
-    sure_low, sure_high = area_range(area, np.zeros(len(area)))
-    np.testing.assert_allclose(sure_low, area)
-    np.testing.assert_allclose(sure_high, area)
+    for end in counted(*((a, 255) for a, _ in classes)).ranges(None):
+        np.testing.assert_allclose(end, area)
 
 
 def test_what_leaves_some_classes_is_what_enters_others():
-    area, doubt = np.array([60.0, 30.0, 10.0]), np.array([6.0, 3.0, 0.0])
-    low, high = area_range(area, doubt)
-    assert (high - area).sum() == pytest.approx((area - low).sum())
-    assert high[2] - 10 == pytest.approx(6 * 10 / 40 + 3 * 10 / 70)
+    found = counted((60.0, 204), (30.0, 204), (10.0, 255))  # a fifth of the first two is expected to be wrong
+    low, high = (end[:3] for end in found.ranges(None))
+    assert (high - [60, 30, 10]).sum() == pytest.approx(([60, 30, 10] - low).sum())
+    assert high[2] - 10 == pytest.approx(12 * 10 / 40 + 6 * 10 / 70)
+
+
+def test_the_range_knows_where_the_doubt_goes_if_all_probabilities_were_summed():
+    found, expected = counted((60.0, 204), (30.0, 204), (10.0, 255), (5.0, 51)), np.full(256, np.nan)
+    expected[:3] = 54, 41, 10  # the class in doubt is always the second; the last class is no class of the model
+    low, high = (end[:4] for end in found.ranges(expected))
+    assert low[:3] == pytest.approx([48, 24, 10])
+    assert high[:3] == pytest.approx([66, 47, 10])
+    assert np.isnan([low[3], high[3]]).all()
+    assert (low[:3] <= expected[:3]).all()
+    assert (expected[:3] <= high[:3]).all()
 
 
 def test_a_report_tells_what_is_known_and_runs_nothing(drawn, tmp_path):
@@ -198,7 +216,8 @@ def test_names_of_files_and_records_are_no_markup_either(drawn, tmp_path):
     "record",
     ["", "[]", "{", "3", '{"job": 3, "command": 4, "inputs": {"a": 1}, "seconds": [1], "result": 5, "model": []}',
      '{"job": {"rasters": 5}, "inputs": [3, {"path": null, "bytes": "x"}], "seconds": {"a": "b"}, "versions": 2}',
-     '{"model": {"path": "\\u0000"}, "result": {"confidence": ["x"]}, "job": {"rasters": []}}'],
+     '{"model": {"path": "\\u0000"}, "result": {"confidence": ["x"]}, "job": {"rasters": []}}',
+     '{"result": {"expected_m2": {"water": [], "field": 1e999}}}', '{"result": {"expected_m2": [3]}}'],
 )  # fmt: skip
 def test_a_damaged_record_does_no_harm(drawn, tmp_path, record):
     folder, *_ = drawn
@@ -216,6 +235,7 @@ def test_a_map_and_its_training_make_one_page(tiny, tmp_path):
     for part in ("Map", "Area", "Confidence", "Tag next", "Training", "Model", "Provenance"):
         assert part in page.words
     assert "wsss-geo predict" in page.text
+    assert {"Expected", "Range"} <= set(page.words)
     assert page.tags.count("img") == 3 + found.scenes + 1  # image, map, confidence; scenes; preview
     assert found.error is not None
     (tmp_path / "moved").mkdir()
@@ -223,6 +243,41 @@ def test_a_map_and_its_training_make_one_page(tiny, tmp_path):
         path.rename(tmp_path / "moved" / path.name)
     again = wsss_geo.write_report(tmp_path / "moved" / "m.tif", out=tmp_path / "r.html", scene=32)
     assert again.confidence == found.confidence
+
+
+def test_expected_areas_are_of_all_probabilities_and_of_this_mask(tiny, tmp_path):
+    mask, sure = tmp_path / "m.tif", tmp_path / "c.tif"
+    options = {"model": tiny.model, "confidence": sure, "device": "cpu"}
+    plain = wsss_geo.predict(tiny.scene, out=mask, **options)
+    assert plain.expected_m2.keys() == plain.area_m2.keys()
+    assert sum(plain.expected_m2.values()) == pytest.approx(sum(plain.area_m2.values()), rel=1e-3)
+    assert wsss_geo.predict(tiny.scene, model=tiny.model, out=tmp_path / "n.tif", device="cpu").expected_m2 is None
+    refined = wsss_geo.predict(
+        tiny.scene, out=tmp_path / "r.tif", refine="par", **options | {"confidence": tmp_path / "d.tif"}
+    )
+    assert sum(refined.expected_m2.values()) == pytest.approx(sum(refined.area_m2.values()), rel=1e-2)
+    record = json.loads((tmp_path / "m.tif.json").read_text())
+    told = record["result"]["expected_m2"]
+    assert told == pytest.approx(plain.expected_m2)
+    told[max(told, key=told.get)] *= 2  # of another mask
+    (tmp_path / "m.tif.json").write_text(json.dumps(record))
+    wsss_geo.write_report(mask, out=tmp_path / "p.html", scene=32)
+    page = check_harmless((tmp_path / "p.html").read_text(encoding="utf-8"))
+    assert "Expected" not in page.words
+    assert "in proportion to their areas" in page.text
+
+
+def test_unsure_pixels_count_towards_what_is_expected_of_the_classes(tiny, tmp_path):
+    options = {"model": tiny.model, "device": "cpu"}
+    plain = wsss_geo.predict(tiny.scene, out=tmp_path / "m.tif", confidence=tmp_path / "c.tif", **options)
+    unsure = wsss_geo.predict(
+        tiny.scene, out=tmp_path / "u.tif", confidence=tmp_path / "v.tif", threshold=0.9, unsure=True, **options
+    )
+    assert unsure.area_m2["unsure"] > 0
+    assert unsure.expected_m2 == pytest.approx(plain.expected_m2)
+    wsss_geo.write_report(tmp_path / "u.tif", out=tmp_path / "r.html", scene=32)
+    page = check_harmless((tmp_path / "r.html").read_text(encoding="utf-8"))
+    assert {"Expected", "unsure", "\u2013"} <= set(page.words)
 
 
 def test_a_model_that_has_changed_since_is_left_out(tiny, tmp_path):

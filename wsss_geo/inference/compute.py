@@ -33,7 +33,7 @@ from wsss_geo.progress import Progress
 from wsss_geo.record import fingerprint, versions
 
 #: Counts up when the same job gives other bytes than before, so that old work folders are not continued.
-_ENGINE = 2
+_ENGINE = 3
 
 #: What of a job the bytes of a band do not depend on, or what the key has in another form.
 _NOT_IN_KEY = {

@@ -24,12 +24,15 @@ class Decoded:
     """``mask`` uint8 [h, w] of class ids, 255 without data; ``confidence`` uint8 [h, w] or None.
 
     ``counts`` int64 [h, C] are the pixels of each class in each row, [h, C + 1] where unsure pixels are a class.
-    Confidence is the interpolated and tempered score of the winner, 1..255 for 0..1; 0 means no data.
+    Confidence is the interpolated and tempered score of the winner, 1..255 for 0..1; 0 means no data. With it comes
+    ``expected`` float64 [h, C]: the sums of the scores of every class over the pixels that ``counts`` counts, so how
+    many pixels of each class are expected in a row; up to rounding, both have the same sum.
     """
 
     mask: NDArray[np.uint8]
     confidence: NDArray[np.uint8] | None
     counts: NDArray[np.int64]
+    expected: NDArray[np.float64] | None
 
 
 def decode(
@@ -58,15 +61,16 @@ def decode(
     mask = np.empty((height, width), np.uint8)
     confidence = np.zeros((height, width) if with_confidence else (0, 0), np.uint8)
     counts = np.zeros((height, len(ids) + (unsure != IGNORE)), np.int64)
+    expected = np.zeros((height, len(ids)) if with_confidence else (0, 0))
     label = np.where(alive, scores.argmax(axis=2), -1).astype(np.int32)
     edges = np.flatnonzero(np.diff(cols.lower, prepend=-1, append=-1)).astype(np.int64)
     every = np.ones((0, 0), np.bool_) if valid is None else valid
     _fill(
         scores, alive, label, every, rows.lower - first_token, rows.upper_weight, rows.steps,
         cols.lower, cols.upper_weight, cols.steps, edges, ids, threshold, _powers(temperature), np.uint8(unsure),
-        mask, confidence, counts,
+        mask, confidence, counts, expected,
     )  # fmt: skip
-    return Decoded(mask, confidence if with_confidence else None, counts)
+    return Decoded(mask, *((confidence, counts, expected) if with_confidence else (None, counts, None)))
 
 
 def _powers(temperature: float) -> NDArray[np.float64]:
@@ -80,9 +84,9 @@ def _powers(temperature: float) -> NDArray[np.float64]:
 @compiled
 def _fill(  # type: ignore[no-untyped-def]
     scores, alive, label, valid, row_lower, row_weight, row_steps,
-    col_lower, col_weight, col_steps, edges, ids, threshold, powers, unsure, mask, confidence, counts,
+    col_lower, col_weight, col_steps, edges, ids, threshold, powers, unsure, mask, confidence, counts, expected,
 ):  # fmt: skip
-    """Fill ``mask``, ``confidence`` and ``counts``; ``edges`` are the pixels at which a new cell starts."""
+    """Fill ``mask``, ``confidence``, ``counts`` and ``expected``; ``edges`` are the pixels at which a cell starts."""
     tempered = powers.size > 0
     all_valid = valid.size == 0
     with_confidence = confidence.size > 0
@@ -90,6 +94,7 @@ def _fill(  # type: ignore[no-untyped-def]
     last_row, last_col = scores.shape[0] - 1, scores.shape[1] - 1
     classes = scores.shape[2]
     left, right = np.empty(classes, np.int64), np.empty(classes, np.int64)
+    power = np.empty(classes)
     for y in range(mask.shape[0]):
         above = row_lower[y]
         below = min(above + 1, last_row)
@@ -120,7 +125,8 @@ def _fill(  # type: ignore[no-untyped-def]
             share_a = weight_above * alive[above, a] + weight_below * alive[below, a]
             share_b = weight_above * alive[above, b] + weight_below * alive[below, b]
             first, stop = (winner, winner + 1) if agreed and not tempered else (0, classes)
-            for k in range(first, stop):
+            known, upto = (0, classes) if with_confidence else (first, stop)
+            for k in range(known, upto):
                 left[k] = (
                     np.int64(scores[above, a, k]) * weight_above * alive[above, a]
                     + np.int64(scores[below, a, k]) * weight_below * alive[below, a]
@@ -129,6 +135,7 @@ def _fill(  # type: ignore[no-untyped-def]
                     np.int64(scores[above, b, k]) * weight_above * alive[above, b]
                     + np.int64(scores[below, b, k]) * weight_below * alive[below, b]
                 )
+            sum_left, sum_right = 0, 0
             for x in range(begin, end):
                 to_right = col_weight[x]
                 to_left = col_steps - to_right
@@ -146,8 +153,9 @@ def _fill(  # type: ignore[no-untyped-def]
                     if tempered:
                         whole = 0.0
                         for k in range(classes):
-                            whole += powers[int((left[k] * to_left + right[k] * to_right) / total + 0.5)]
-                        score = powers[int(best_value / total + 0.5)] / whole
+                            power[k] = powers[int((left[k] * to_left + right[k] * to_right) / total + 0.5)]
+                            whole += power[k]
+                        score = power[best] / whole
                     if score < threshold:
                         mask[y, x] = unsure
                         if unsure != IGNORE:
@@ -157,6 +165,20 @@ def _fill(  # type: ignore[no-untyped-def]
                         counts[y, best] += 1
                     if with_confidence:
                         confidence[y, x] = max(1, int(score * 255 + 0.5))
+                        if mask[y, x] == IGNORE:
+                            continue
+                        if tempered:
+                            for k in range(classes):
+                                expected[y, k] += power[k] / whole
+                        elif share_a == share_b:
+                            sum_left += to_left
+                            sum_right += to_right
+                        else:
+                            for k in range(classes):
+                                expected[y, k] += (left[k] * to_left + right[k] * to_right) / (total * SCALE)
                 else:
                     mask[y, x] = ids[best]
                     counts[y, best] += 1
+            if sum_left + sum_right > 0:  # between tokens that are all alive, sums are interpolated like single scores
+                for k in range(classes):
+                    expected[y, k] += (left[k] * sum_left + right[k] * sum_right) / (share_a * col_steps * SCALE)

@@ -52,18 +52,24 @@ class BandFormat:
 
 
 def count(found: FinishedBand, grid: GeoGrid) -> dict[str, Any]:
-    """Return pixels and square metres per class of a band, in channel order."""
+    """Return pixels, square metres and, or None, expected square metres per class of a band, in channel order."""
     areas = pixel_areas(grid, found.band.first, found.band.last)
-    counts = found.pixels.counts
-    return {"pixels": counts.sum(axis=0).tolist(), "area": (areas @ counts).tolist()}
+    counts, expected = found.pixels.counts, found.pixels.expected
+    return {
+        "pixels": counts.sum(axis=0).tolist(),
+        "area": (areas @ counts).tolist(),
+        "expected": None if expected is None else (areas @ expected).tolist(),
+    }
 
 
 @dataclass(frozen=True)
 class Totals:
-    """Sums over the bands: per class ``pixels`` and ``area`` (square metres)."""
+    """Sums over the bands: per class of the mask ``pixels`` and ``area`` (square metres); per class of the model the
+    area that is ``expected`` by its probabilities, None without confidence."""
 
     pixels: tuple[int, ...]
     area: tuple[float, ...]
+    expected: tuple[float, ...] | None
 
 
 def total(lines: Sequence[Mapping[str, Any]], classes: int) -> Totals:
@@ -72,4 +78,6 @@ def total(lines: Sequence[Mapping[str, Any]], classes: int) -> Totals:
     for line in lines:
         pixels = [a + int(b) for a, b in zip(pixels, line["pixels"], strict=True)]
         area = [a + float(b) for a, b in zip(area, line["area"], strict=True)]
-    return Totals(tuple(pixels), tuple(area))
+    known = all(line["expected"] is not None for line in lines)
+    expected = tuple(map(sum, zip(*(line["expected"] for line in lines), strict=True))) if known else None
+    return Totals(tuple(pixels), tuple(area), expected)

@@ -110,13 +110,13 @@ class Refinement:
         its halo need; ``valid`` bool [h, w] are the band's own pixels.
         """
         parts = []
-        width, counted = self._cols.targets, len(ids) + (unsure != IGNORE)
+        width, shape = self._cols.targets, (band.last - band.first, len(ids))
         for left in range(0, width, _COLUMNS * CELL):
             right = min(left + _COLUMNS * CELL, width)
             part = None if valid is None else np.ascontiguousarray(valid[:, left:right])
             row_taps, col_taps = self._rows.taps(band.first, band.last), self._cols.taps(left, right)
             if part is not None and not part.any():
-                parts.append(_nothing(band.last - band.first, right - left, counted, with_confidence))
+                parts.append(_nothing(right - left, shape, unsure != IGNORE, with_confidence))
                 continue
             row, row_end = self._rows.tokens_needed(band.first, band.last)
             col, col_end = self._cols.tokens_needed(left, right)
@@ -125,7 +125,8 @@ class Refinement:
             parts.append(decode(cells, known, part, row_taps, _from(col_taps, col), row, *how))
         confidence = np.concatenate([_given(p.confidence) for p in parts], axis=1) if with_confidence else None
         counts = np.sum([p.counts for p in parts], axis=0)
-        return Decoded(np.concatenate([p.mask for p in parts], axis=1), confidence, counts)
+        expected = np.sum([_given(p.expected) for p in parts], axis=0) if with_confidence else None
+        return Decoded(np.concatenate([p.mask for p in parts], axis=1), confidence, counts, expected)
 
     def _cells(
         self,
@@ -187,12 +188,14 @@ def _from(taps: Taps, first: int) -> Taps:
     return dataclasses.replace(taps, lower=taps.lower - first)
 
 
-def _nothing(height: int, width: int, classes: int, with_confidence: bool) -> Decoded:
-    mask = np.full((height, width), 255, np.uint8)
-    return Decoded(mask, np.zeros_like(mask) if with_confidence else None, np.zeros((height, classes), np.int64))
+def _nothing(width: int, shape: tuple[int, int], unsure: bool, with_confidence: bool) -> Decoded:
+    """What is decoded where there is no data; ``shape`` is (rows, classes)."""
+    mask = np.full((shape[0], width), IGNORE, np.uint8)
+    counts = np.zeros((shape[0], shape[1] + unsure), np.int64)
+    return Decoded(mask, *((np.zeros_like(mask), counts, np.zeros(shape)) if with_confidence else (None, counts, None)))
 
 
-def _given(array: NDArray[np.uint8] | None) -> NDArray[np.uint8]:
+def _given(array: NDArray[Any] | None) -> NDArray[Any]:
     if array is None:
         raise RuntimeError("decoding left the confidence out")
     return array

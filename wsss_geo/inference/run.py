@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -194,6 +194,7 @@ def _result(
         polygon_count=polygon_count,
         confidence=None if target.confidence is None else str(target.confidence),
         cam=None if target.cam is None else str(target.cam),
+        expected_m2=None if totals.expected is None else dict(zip(names, totals.expected, strict=False)),
     )
 
 
@@ -217,8 +218,15 @@ def _together(job: PredictJob, results: Sequence[PredictResult], seconds: float)
         polygon_count=None if job.polygons is None else sum(r.polygon_count or 0 for r in results),
         confidence=job.confidence,
         cam=job.cam,
+        expected_m2=_sums([r.expected_m2 for r in results]),
         parts=tuple(results),
     )
+
+
+def _sums(areas: Sequence[Mapping[str, float] | None]) -> dict[str, float] | None:
+    """Return the sums by name, None where any is not known."""
+    known = [a for a in areas if a is not None]
+    return {n: sum(a[n] for a in known) for n in known[0]} if known and len(known) == len(areas) else None
 
 
 def _joined(frames: Sequence[geopandas.GeoDataFrame], path: str) -> geopandas.GeoDataFrame:

@@ -161,7 +161,9 @@ class VectorizeJob(Job):
 class PredictResult(Result):
     """``area_m2``: geodesic area per class (square pixels without CRS); ``share``: part of the valid pixels.
 
-    Of several rasters: the sums; ``parts`` has the result of each.
+    ``expected_m2``: area that each class is expected to have where the mask has data, by the probabilities of all
+    classes; None unless confidence or polygons were asked for. Of several rasters: the sums; ``parts`` has the result
+    of each.
     """
 
     mask: str
@@ -176,6 +178,7 @@ class PredictResult(Result):
     polygon_count: int | None = None
     confidence: str | None = None
     cam: str | None = None
+    expected_m2: Mapping[str, float] | None = None
     parts: tuple[PredictResult, ...] = ()
 
 

@@ -73,7 +73,8 @@ def _add_map(
     headline.append((f"is {first.name}, the largest class", figures.percent(by_class[first.id] / by_class.sum())))
     parts.append(sections.overview(pictures, scheme, by_class, subject.confidence is not None))
     calibration = None if subject.card is None else subject.card.calibration
-    parts.append(sections.areas(found, scheme, calibration is not None and subject.untempered is None))
+    expected = subject.expected_areas(scheme, by_class.sum())
+    parts.append(sections.areas(found, scheme, expected, calibration is not None and subject.untempered is None))
     if found.scenes is None:
         return found, 0
     headline.append(("mean confidence", f"{found.confidence:.3f}"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -20,6 +21,7 @@ from wsss_geo.reporting.pictures import SCALE, confidence_colours
 from wsss_geo.reporting.survey import Survey
 
 _STEPS = 20
+_DASH = "\u2013"
 _SCORES = ("score", "tag_f1", "within", "cam_f1")
 
 
@@ -74,48 +76,45 @@ def swatch(color: str) -> Markup:
     return element("i", class_="swatch", style=f"background: {color}")
 
 
-def areas(found: Survey, scheme: ClassScheme, calibrated: bool) -> Markup:
-    """Area of every class, with the range that the confidence leaves."""
+def areas(found: Survey, scheme: ClassScheme, expected: NDArray[np.float64] | None, calibrated: bool) -> Markup:
+    """Area of every class, the one that is ``expected`` where that is known (float64 [256], NaN for classes of which
+    it is not), and the range that the confidence leaves."""
     by_class, doubt = found.by_class(), found.doubtful()
     total = max(by_class.sum(), 1e-12)
     sure = found.scenes is not None
-    low, high = area_range(by_class, doubt)
-    top = max(float((high if sure else by_class).max()), 1e-12)
+    low, high = found.ranges(expected)
+    top = max(float(np.nanmax([high, by_class] if sure else by_class)), 1e-12)
     rows = []
     for c in sorted(scheme.classes, key=lambda c: -by_class[c.id]):
-        if by_class[c.id] == 0:
+        if by_class[c.id] == 0 and not (expected is not None and expected[c.id] > 0):
             continue
-        ends = (low[c.id] / top, high[c.id] / top) if sure else None
+        ends = (low[c.id] / top, high[c.id] / top) if sure and not math.isnan(low[c.id]) else None
         rows.append(
             element(
                 "tr",
                 element("td", swatch(c.color), c.name),
                 element("td", range_bar(by_class[c.id] / top, ends, c.color), class_="bar"),
                 _numbers(figures.area(by_class[c.id], found.metric), figures.percent(by_class[c.id] / total)),
+                None if expected is None else _numbers(_span(expected[c.id], metric=found.metric)),
                 _numbers(
-                    f"{figures.area(low[c.id], found.metric)} \u2013 {figures.area(high[c.id], found.metric)}",
-                    figures.percent(1 - doubt[c.id] / by_class[c.id]),
+                    _span(low[c.id], high[c.id], metric=found.metric),
+                    figures.percent(1 - doubt[c.id] / by_class[c.id]) if by_class[c.id] else _DASH,
                 )
                 if sure
                 else None,
             )
         )
-    head = ["Class", "", "Area", "Share", *(("Range", "Confidence") if sure else ())]
+    head = ["Class", "", "Area", "Share"]
+    head += [*([] if expected is None else ["Expected"]), *(["Range", "Confidence"] if sure else [])]
     heads = [element("th", text, class_="n" if i > 1 else None) for i, text in enumerate(head)]
     table = element("div", element("table", element("tr", heads), rows), class_="wide")
-    return section("Area", table, _area_note(calibrated) if sure else None, _left_out(found, total))
+    notes = _area_notes(expected is not None, sure, calibrated)
+    return section("Area", table, [element("p", n, class_="soft") for n in notes], _left_out(found, total))
 
 
-def area_range(by_class: NDArray[np.float64], doubt: NDArray[np.float64]) -> tuple[Any, Any]:
-    """Least and largest area of each class, float64 [n].
-
-    The least leaves out what of a class is expected to be something else. The largest adds what of the others is: the
-    doubtful area of each goes to the remaining classes in proportion to their areas.
-    """
-    total = by_class.sum()
-    others = np.maximum(total - by_class, 1e-12)
-    gain = by_class * ((doubt / others).sum() - doubt / others)
-    return by_class - doubt, np.minimum(by_class + gain, total)
+def _span(*areas: float, metric: bool) -> str:
+    """An area, or from one to another; a dash where that is not known (NaN)."""
+    return f" {_DASH} ".join(figures.area(a, metric) for a in areas if not math.isnan(a)) or _DASH
 
 
 def range_bar(share: float, ends: tuple[float, float] | None, color: str) -> Markup:
@@ -131,15 +130,24 @@ def _numbers(*texts: str) -> list[Markup]:
     return [element("td", text, class_="n") for text in texts]
 
 
-def _area_note(calibrated: bool) -> Markup:
-    text = (
-        "Range: from the area less what of it is expected to be something else, by its confidence, to the area and "
-        "what is expected to be hidden in the other classes, shared in proportion to their areas. It does not know of "
-        "errors of which the model is sure."
-    )
-    if not calibrated:
-        text += " The confidence of this map is not calibrated, so that the true range is wider."
-    return element("p", text, class_="soft")
+def _area_notes(expected: bool, sure: bool, calibrated: bool) -> list[str]:
+    """What the columns of the table of areas mean, and what they do not know."""
+    notes = []
+    if expected:
+        notes.append(
+            "Expected: the sum of the probability of the class over all that is mapped, not only where it wins. Where "
+            "the model is as often right as it says, this is the better figure."
+        )
+    if sure:
+        known = "" if expected else ", shared in proportion to their areas, as the record of the map does not tell more"
+        notes.append(
+            "Range: from the area less what of it is expected to be something else, by its confidence, to the area and "
+            f"what is expected to be hidden in the other classes{known}. It does not know of errors of which the model "
+            "is sure."
+        )
+    if (expected or sure) and not calibrated:
+        notes.append("The confidence of this map is not calibrated, so that the truth may lie farther off.")
+    return notes
 
 
 def _left_out(found: Survey, total: float) -> Markup | None:

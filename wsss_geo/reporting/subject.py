@@ -10,6 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
+from wsss_geo.classes import ClassScheme
 from wsss_geo.errors import InputError
 from wsss_geo.fitting.folder import JOB
 from wsss_geo.jobs import ReportJob
@@ -43,6 +47,20 @@ class Subject:
             if asked.get(name, plain) != plain:
                 return f"--{name} {asked[name]}"
         return None
+
+    def expected_areas(self, scheme: ClassScheme, mapped: float) -> NDArray[np.float64] | None:
+        """Area that each class is expected to have by the probabilities of all, as the record of the map tells it.
+
+        float64 [256] by mask value in square metres (pixels without CRS), NaN for what is not told. None where the
+        record tells nothing, or other sums than the ``mapped`` area: then it is not about this mask.
+        """
+        told = _mapping(_mapping(self.record.get("result")).get("expected_m2"))
+        areas = {c.id: _finite(told[c.name]) for c in scheme.classes if c.name in told}
+        found = np.full(256, np.nan)
+        for value, area in areas.items():
+            found[value] = np.nan if area is None or area < 0 else area
+        near = abs(np.nansum(found) - mapped) <= 0.01 * mapped
+        return found if areas and not np.isnan(found[[*areas]]).any() and near else None
 
     def scene_side(self, gsd: float | None) -> int:
         """Side in pixels of ``gsd`` metres of the scenes that were tagged, 256 where that is not known."""

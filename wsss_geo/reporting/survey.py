@@ -58,6 +58,23 @@ class Survey:
         found[IGNORE] = 0
         return found
 
+    def ranges(self, expected: NDArray[np.float64] | None) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Least and largest area of every mask value, float64 [256] each, by its confidence.
+
+        The least leaves out what of a class is expected to be something else. The largest adds what is expected of the
+        class in the others: what its ``expected`` area by the probabilities of all classes, float64 [256], has beyond
+        the least. NaN for what is none of these classes (NaN there), such as unsure pixels. Where ``expected`` is not
+        known, what each class is expected to lose goes to the others in proportion to their areas.
+        """
+        area, doubt = self.by_class(), self.doubtful()
+        total, least = area.sum(), area - doubt
+        if expected is not None:
+            gain = np.maximum(expected - least, 0)
+            return np.where(np.isnan(expected), np.nan, least), np.minimum(area + gain, total)
+        others = np.maximum(total - area, 1e-12)
+        gain = area * ((doubt / others).sum() - doubt / others)
+        return least, np.minimum(area + gain, total)
+
     def by_confidence(self) -> NDArray[np.float64]:
         """Area of every confidence 0..255 among what has a class, float64 [256]."""
         found: NDArray[np.float64] = self.areas[:IGNORE].sum(axis=0)
