@@ -12,8 +12,8 @@ import rasterio
 
 import wsss_geo
 from wsss_geo.classes import ClassScheme
-from wsss_geo.errors import UsageError
-from wsss_geo.raster.cog import read_scheme
+from wsss_geo.errors import InputError, UsageError
+from wsss_geo.raster.cog import read_scheme, read_unsure
 
 
 def read(path):
@@ -70,6 +70,40 @@ def test_unsure_area_is_counted_with_the_classes(maps):
     unsure = polygons[polygons["class"] == "unsure"]
     assert unsure["area_m2"].sum() == pytest.approx(result.area_m2["unsure"], rel=1e-3)
     assert unsure["conf"].max() < polygons[polygons["class"] != "unsure"]["conf"].max()
+
+
+def test_evaluation_counts_unsure_pixels_apart(maps, tiny, tmp_path):
+    plain, own, truth = read(maps["all"]), read(maps["class"].mask), read(tiny.truth)
+    scores = wsss_geo.evaluate(prediction=maps["class"].mask, reference=tiny.truth, out=tmp_path / "scores")
+    compared = (truth != 255) & (own != 255)
+    sure = compared & (own != 254)
+    assert scores.classes == ("water", "field", "wood")
+    assert (scores.pixels, scores.unsure) == (sure.sum(), (compared & ~sure).sum())
+    assert scores.coverage == pytest.approx(sure.sum() / compared.sum())
+    assert scores.accuracy == pytest.approx((plain == truth)[sure].mean())
+    assert np.sum(scores.confusion) == sure.sum()
+    metrics = json.loads((tmp_path / "scores" / "metrics.json").read_text())
+    assert (metrics["unsure_pixels"], metrics["coverage"]) == (scores.unsure, scores.coverage)
+    assert wsss_geo.evaluate(prediction=maps["all"], reference=tiny.truth).coverage == 1
+    hidden = wsss_geo.evaluate(prediction=maps["nodata"].mask, reference=tiny.truth)
+    assert hidden.accuracy == pytest.approx(scores.accuracy)
+
+
+def test_a_mask_that_is_nowhere_sure_has_no_scores(tiny, tmp_path):
+    mask = tmp_path / "m.tif"
+    wsss_geo.predict(tiny.scene, model=tiny.model, out=mask, threshold=1.0, unsure=True, device="cpu")
+    assert set(np.unique(read(mask))) <= {254, 255}
+    with pytest.raises(InputError, match="is unsure wherever the reference has labels"):
+        wsss_geo.evaluate(prediction=mask, reference=tiny.truth)
+
+
+@pytest.mark.parametrize(("text", "value"), [("254", 254), ("0", 0), ("255", None), ("-1", None), ("9" * 5000, None)])
+def test_the_value_is_read_from_the_mask_and_from_nothing_else(write_tiff, tmp_path, text, value):
+    mask = write_tiff(tmp_path / "m.tif", np.zeros((4, 4), np.uint8))
+    assert read_unsure(mask) is None
+    with rasterio.open(mask, "r+") as file:
+        file.update_tags(WSSS_GEO_UNSURE=text)
+    assert read_unsure(mask) == value
 
 
 def test_unsure_needs_a_threshold(tiny, tmp_path):

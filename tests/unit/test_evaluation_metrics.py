@@ -43,6 +43,18 @@ def test_predicted_values_without_a_name_are_wrong():
     assert score(found).iou["a"] == pytest.approx(1 / 3)
 
 
+def test_unsure_pixels_count_neither_as_right_nor_as_wrong():
+    pairs = count_pairs(np.array([0, 0, 0, 1, 1, 9, 255]), np.array([0, 254, 1, 254, 1, 254, 254]))
+    found = tally(pairs, {0: "a", 1: "b", 9: "cloud"}, {0: "a", 1: "b", 254: "unsure"}, unsure=254)
+    assert found.classes == ("a", "b")
+    assert found.confusion.tolist() == [[1, 1], [0, 1]]
+    assert (found.unsure, found.foreign) == (2, {"cloud": 1})
+    assert found.coverage == pytest.approx(3 / 5)
+    assert score(found).accuracy == pytest.approx(2 / 3)
+    nothing = tally(count_pairs(np.array([0]), np.array([254])), {0: "a"}, {0: "a"}, unsure=254)
+    assert (nothing.unsure, nothing.coverage) == (1, 0.0)
+
+
 def test_reference_values_without_a_name_do_not_count():
     found = tally(count_pairs(np.array([0, OTHER, 12]), np.array([0, 0, 0])), {0: "a"}, {0: "a"})
     assert found.foreign == {"value 12": 1, "values beyond 255": 1}

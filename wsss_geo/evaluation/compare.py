@@ -22,9 +22,9 @@ def compare(
 ) -> tuple[Tally, Panel, ClassScheme]:
     """Compare the mask raster ``mask`` with ``job.reference`` on the mask's grid; ``scheme`` names the mask's values.
 
-    Classes meet by name; the values of a reference without names mean what they do in the mask. Also returns both,
-    thinned out, for the picture, and classes for its colours. Memory: one strip of rows and the picture, whatever the
-    size of the rasters. Raises InputError where nothing can be compared.
+    Classes meet by name; the values of a reference without names mean what they do in the mask. Pixels that the mask
+    calls unsure are counted apart. Also returns both, thinned out, for the picture, and classes for its colours.
+    Memory: one strip of rows and the picture, whatever the size of the rasters. Raises InputError where nothing can be compared.
     """
     wanted = str(job.reference)
     prediction = MaskRaster(mask)
@@ -37,7 +37,7 @@ def compare(
     finally:
         prediction.close()
     names, meant = _names(pairs, prediction, reference, scheme, class_file(job.classes), wanted)
-    found = tally(pairs, meant, names)
+    found = tally(pairs, meant, names, prediction.unsure)
     _check_overlap(found, pairs, wanted, mask, names)
     place = {name: i for i, name in enumerate(found.classes)}
     colours = scheme or prediction.scheme or getattr(reference, "scheme", None)
@@ -94,6 +94,8 @@ def _check_overlap(found: Tally, pairs: NDArray[np.int64], reference: str, mask:
         raise InputError(reference, f"labels no pixel of {mask}", "give a reference that overlaps the mask")
     if found.confusion.any():
         return
+    if found.unsure:
+        raise InputError(mask, "is unsure wherever the reference has labels", "predict with a lower --threshold")
     if found.unpredicted:
         raise InputError(mask, "has no data where the reference has labels", "give a reference that overlaps the mask")
     theirs = ", ".join(list(found.foreign or {})[:8])

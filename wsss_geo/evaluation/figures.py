@@ -46,7 +46,8 @@ def write_confusion(path: Path, found: Tally, scores: Scores) -> None:
     axes.set_xticks(range(count), list(found.classes), rotation=40, ha="right", fontsize=8)
     axes.set_ylabel("reference")
     axes.set_xlabel("prediction")
-    axes.set_title(f"mIoU {scores.miou:.1%}, accuracy {scores.accuracy:.1%}, {scores.pixels:,} pixels", fontsize=9)
+    sure = f" sure pixels, coverage {found.coverage:.1%}" if found.unsure else " pixels"
+    axes.set_title(f"mIoU {scores.miou:.1%}, accuracy {scores.accuracy:.1%}, {scores.pixels:,}{sure}", fontsize=9)
     with replacing(path) as part:
         figure.savefig(part, dpi=130)
 

@@ -20,6 +20,7 @@ from wsss_geo.errors import InputError
 from wsss_geo.evaluation.metrics import OTHER
 from wsss_geo.inference.mask_classes import read_mask_classes
 from wsss_geo.progress import Progress
+from wsss_geo.raster.cog import read_unsure
 from wsss_geo.raster.files import GDAL_ERRORS, open_raster, reading, reason
 from wsss_geo.raster.info import GeoGrid, describe
 from wsss_geo.vector.layers import in_crs_of, read_layer
@@ -43,6 +44,7 @@ class Values(Protocol):
 class MaskRaster:
     """Band 1 of a mask raster on ``grid`` (its own unless given), sampled by nearest neighbour.
 
+    ``unsure`` is the value of pixels of which the mask is not sure enough, None if it has none.
     Raises InputError for what is no mask, or cannot be brought to the grid.
     """
 
@@ -56,6 +58,7 @@ class MaskRaster:
         self.path, self.info, self.grid = path, info, grid or info.grid
         self.scheme: ClassScheme | None = read_mask_classes(path)
         self.names = scheme_names(self.scheme)
+        self.unsure = read_unsure(path)
         warp = _needs_warp(path, info.grid, self.grid, report or Progress())
         self._file = open_raster(path)
         self._source = _warped(path, self._file, self.grid) if warp else self._file

@@ -41,25 +41,35 @@ class Tally:
 
     ``unpredicted``: labelled pixels without prediction, which count neither as right nor as wrong: most are nodata of
     the image. ``foreign``: pixels of reference classes that the prediction does not know, by name; they do not count.
+    ``unsure``: labelled pixels of which the prediction says that it is not sure; they count neither way too.
     """
 
     classes: tuple[str, ...]
     confusion: NDArray[np.int64]
     unpredicted: int = 0
     foreign: Mapping[str, int] | None = None
+    unsure: int = 0
+
+    @property
+    def coverage(self) -> float:
+        """Share of the pixels that have label and prediction of which the prediction is sure; 0 where there is none."""
+        return float(self.confusion.sum() / max(self.confusion.sum() + self.unsure, 1))
 
 
-def tally(pairs: NDArray[np.int64], reference: Mapping[int, str], prediction: Mapping[int, str]) -> Tally:
+def tally(
+    pairs: NDArray[np.int64], reference: Mapping[int, str], prediction: Mapping[int, str], unsure: int | None = None
+) -> Tally:
     """Name the values of ``count_pairs``.
 
     ``reference`` and ``prediction`` map values to class names; equal names are one class. The classes are those of the
-    prediction in its order, and, as wrong for any reference, predicted values that have no name.
+    prediction in its order, and, as wrong for any reference, predicted values that have no name. The predicted value
+    ``unsure`` is no class: what has it is counted apart.
     """
-    named = dict(prediction)
+    named = {value: name for value, name in prediction.items() if value != unsure}
     known = np.zeros(_VALUES, np.bool_)
-    known[[v for v, name in reference.items() if name in prediction.values()]] = True
+    known[[v for v, name in reference.items() if name in named.values()]] = True
     stray = np.flatnonzero(pairs[known].sum(axis=0))
-    named |= {int(v): _unnamed(int(v)) for v in stray if v not in prediction and v != IGNORE}
+    named |= {int(v): _unnamed(int(v)) for v in stray if v not in named and v not in (IGNORE, unsure)}
     classes = tuple(dict.fromkeys(named.values()))
     place = {name: i for i, name in enumerate(classes)}
     confusion = np.zeros((len(classes), len(classes)), np.int64)
@@ -71,7 +81,8 @@ def tally(pairs: NDArray[np.int64], reference: Mapping[int, str], prediction: Ma
             continue
         for predicted, as_name in named.items():
             confusion[place[name], place[as_name]] += pairs[value, predicted]
-    return Tally(classes, confusion, int(pairs[known, IGNORE].sum()), foreign)
+    hidden = 0 if unsure is None else int(pairs[known, unsure].sum())
+    return Tally(classes, confusion, int(pairs[known, IGNORE].sum()), foreign, hidden)
 
 
 def _unnamed(value: int) -> str:

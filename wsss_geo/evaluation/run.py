@@ -38,6 +38,7 @@ def run(job: EvaluateJob, report: Progress) -> EvaluateResult:
 
     The mean IoU is over the classes that occur in the reference; scores of the others are None. Pixels that the
     reference leaves unlabelled and those for which there is no prediction (nodata of the image) are not counted;
+    pixels that a mask calls unsure (predict --unsure) are counted apart, the scores are over those it is sure of;
     reference classes that the prediction does not know are left out and named in a warning.
 
     Raises InputError when there is nothing to compare: no masks, no overlap, no common class, an empty split.
@@ -115,6 +116,8 @@ def _finish(
         f1=scores.f1,
         confusion=tuple(tuple(row) for row in found.confusion.tolist()),
         pixels=scores.pixels,
+        unsure=found.unsure,
+        coverage=found.coverage,
         figures=None if out is None else str(out),
     )
     if out is not None:
@@ -134,6 +137,8 @@ def _metrics(job: EvaluateJob, found: Tally, scores: Scores) -> dict[str, Any]:
         "miou_over": [n for n in found.classes if n not in absent],
         "absent_in_reference": absent,
         "labelled_pixels_without_prediction": found.unpredicted,
+        "unsure_pixels": found.unsure,
+        "coverage": found.coverage,
         "pixels_of_unknown_reference_classes": dict(found.foreign or {}),
         "classes": list(found.classes),
         "confusion": found.confusion.tolist(),
@@ -148,7 +153,9 @@ def _tell(found: Tally, scores: Scores, report: Progress) -> None:
     absent = [n for n, v in scores.iou.items() if v is None]
     if absent:
         report.info(f"not in the reference, so without scores: {', '.join(absent)}")
-    labelled = scores.pixels + found.unpredicted + sum((found.foreign or {}).values())
+    if found.unsure:
+        report.info(f"the mask is sure of {found.coverage:.1%} of the compared pixels; the scores are of these alone")
+    labelled = scores.pixels + found.unsure + found.unpredicted + sum((found.foreign or {}).values())
     if found.unpredicted:
         report.info(f"{found.unpredicted / labelled:.1%} of the labelled pixels have no prediction and are not counted")
     if found.foreign:

@@ -20,6 +20,7 @@ from wsss_geo.classes import IGNORE, ClassScheme
 from wsss_geo.inference.compute import RasterTask
 from wsss_geo.jobs import PredictJob, PredictResult
 from wsss_geo.outputs import replacing
+from wsss_geo.raster.cog import UNSURE
 from wsss_geo.raster.files import GDAL_ERRORS, open_raster
 from wsss_geo.raster.info import GeoGrid, describe
 from wsss_geo.record import versions
@@ -39,7 +40,8 @@ _IDLE = (
 
 
 def provenance_tags(task: RasterTask) -> dict[str, str]:
-    """Return the tags of the rasters: model hash, input, and the command as far as the pixels depend on it.
+    """Return the tags of the rasters: model hash, input, the command as far as the pixels depend on it, and, where
+    unsure pixels are a class, its value.
 
     Outputs, folders and who shares the work are left out, so that equal pixels come in equal files.
     """
@@ -54,7 +56,8 @@ def provenance_tags(task: RasterTask) -> dict[str, str]:
         aoi=_name(job.aoi) if job.aoi and Path(job.aoi).exists() else job.aoi,
         **{name: plain[name] for name in _IDLE},
     )
-    return {"model": task.model.sha256, "input": _name(task.scene.info.path), "command": bare.command_line()}
+    tags = {"model": task.model.sha256, "input": _name(task.scene.info.path), "command": bare.command_line()}
+    return tags | ({UNSURE: str(task.shown.ids[-1])} if job.unsure else {})
 
 
 def _name(path: str) -> str:

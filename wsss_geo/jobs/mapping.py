@@ -196,7 +196,11 @@ class ShardResult(Result):
 
 @dataclass(frozen=True)
 class EvaluateResult(Result):
-    """Scores in 0..1; ``confusion[i][j]`` counts pixels of reference class i that were predicted as class j."""
+    """Scores in 0..1; ``confusion[i][j]`` counts pixels of reference class i that were predicted as class j.
+
+    All of them are over the ``pixels`` of which the mask is sure; ``unsure`` ones (predict --unsure) are counted apart,
+    and ``coverage`` is the share of the sure among both.
+    """
 
     classes: tuple[str, ...]
     miou: float
@@ -205,6 +209,8 @@ class EvaluateResult(Result):
     f1: Mapping[str, float | None]
     confusion: tuple[tuple[int, ...], ...]
     pixels: int
+    unsure: int = 0
+    coverage: float = 1.0
     figures: str | None = None
 
 

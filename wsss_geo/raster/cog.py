@@ -6,6 +6,7 @@ import contextlib
 import html
 import json
 import os
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -29,7 +30,10 @@ from wsss_geo.record import versions
 #: Side of the square blocks of the files written, in pixels.
 BLOCK = 512
 
-_CLASSES_TAG = "WSSS_GEO_CLASSES"
+#: Name of the tag (see ``RasterWriter``) with the value of pixels of which the mask is not sure enough.
+UNSURE = "unsure"
+
+_CLASSES_TAG, _TAG = "WSSS_GEO_CLASSES", "WSSS_GEO_{}"
 
 
 class RasterWriter:
@@ -84,7 +88,7 @@ class RasterWriter:
 
     def _describe(self, scale: float | None, tags: Mapping[str, str]) -> None:
         software = f"wsss-geo {versions().get('wsss-geo', '')}".rstrip()
-        texts = {"TIFFTAG_SOFTWARE": software, **{f"WSSS_GEO_{k.upper()}": str(v) for k, v in tags.items()}}
+        texts = {"TIFFTAG_SOFTWARE": software, **{_TAG.format(k.upper()): str(v) for k, v in tags.items()}}
         if self._classes is not None:
             texts[_CLASSES_TAG] = json.dumps(self._classes.to_json(), ensure_ascii=False)
             colors = {c.id: (*c.rgb, 255) for c in self._classes.classes}
@@ -183,6 +187,16 @@ def read_scheme(path: str | os.PathLike[str]) -> ClassScheme | None:
         return ClassScheme.from_json(json.loads(text))
     except (ValueError, RecursionError) as error:  # UsageError is a ValueError
         raise InputError(path, f"its class names are damaged ({error})", "give a classes.json") from error
+
+
+def read_unsure(path: str | os.PathLike[str]) -> int | None:
+    """Return the value in the mask ``path`` that means "not sure enough", None if it has none.
+
+    Raises InputError when it is no raster.
+    """
+    with open_raster(os.fspath(path)) as dataset:
+        text = dataset.tags().get(_TAG.format(UNSURE.upper()), "")
+    return int(text) if re.fullmatch("[0-9]{1,3}", text) and int(text) < IGNORE else None
 
 
 def _to_cog(source: Path, target: Path, overviews: str) -> None:
