@@ -24,7 +24,8 @@ def compare(
 
     Classes meet by name; the values of a reference without names mean what they do in the mask. Pixels that the mask
     calls unsure are counted apart. Also returns both, thinned out, for the picture, and classes for its colours.
-    Memory: one strip of rows and the picture, whatever the size of the rasters. Raises InputError where nothing can be compared.
+    Memory: one strip of rows and the picture, whatever the size of the rasters. Raises InputError where nothing can be
+    compared.
     """
     wanted = str(job.reference)
     prediction = MaskRaster(mask)
