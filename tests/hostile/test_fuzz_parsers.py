@@ -12,7 +12,7 @@ import math
 import struct
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from wsss_geo import jobs
@@ -265,6 +265,7 @@ HEAD = {
                   st.sampled_from(["wsss_geo", "wsss_geo_backbone", "wsss_geo_fewshot"]), changed(CARD)),
     )
 )  # fmt: skip
+@example(head({"__metadata__": {"wsss_geo": text_of(CARD | {"network": CARD["network"] | {"backbone_args": True}})}}))
 def test_heads_of_model_files(place, content):
     from wsss_geo.nn.fewshot_file import read_few_shot_card
     from wsss_geo.nn.model_file import read_card

@@ -2,26 +2,23 @@
 
 from __future__ import annotations
 
-import json
-import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
 
-from wsss_geo.errors import InputError, ModelError
-from wsss_geo.nn.card import arguments, backbone_name, build_within, distance, parse_card, plain, side_of_views
+from wsss_geo.errors import ModelError
+from wsss_geo.nn.card import arguments, backbone_name, distance, parse_card, plain, side_of_views
 from wsss_geo.nn.fewshot_network import FewShotNetwork
-from wsss_geo.outputs import replacing
+from wsss_geo.nn.safe_file import check_file, network_of, read_file, write_file
 from wsss_geo.raster.normalisation import Normalisation
 from wsss_geo.record import file_hash
 
 FORMAT = 1
 _KEY = "wsss_geo_fewshot"
+_AGAIN = "make one with `wsss-geo fewshot-train`"
 
 
 @dataclass(frozen=True)
@@ -85,42 +82,28 @@ class LoadedFewShot:
 
 def save_few_shot(path: Path | str, network: FewShotNetwork, card: FewShotCard) -> None:
     """Write the weights with the card in the header, whole or not at all."""
-    weights = {n: v.detach().to("cpu").contiguous() for n, v in network.state_dict().items()}
-    with replacing(path) as part:
-        part.write_bytes(save(weights, metadata={_KEY: json.dumps(card.to_json())}))
+    write_file(path, network.state_dict(), _KEY, card.to_json())
 
 
 def read_few_shot_card(path: Path | str) -> FewShotCard | None:
     """The card alone; None for files of another kind. Raises ModelError for a damaged one."""
     try:
-        with safe_open(path, framework="pt", device="cpu") as file:
-            header = (file.metadata() or {}).get(_KEY)
-    except (SafetensorError, OSError, ValueError, RuntimeError):
+        header, _ = read_file(path, weights=False)
+    except ValueError:
         return None  # whoever needs the weights says why
-    return None if header is None else parse_card(path, header, FORMAT, FewShotCard.from_json, "train it again")
+    return parse_card(path, header[_KEY], FORMAT, FewShotCard.from_json, _AGAIN) if _KEY in header else None
 
 
 def load_few_shot(path: Path | str, device: torch.device | str = "cpu") -> LoadedFewShot:
     """Load a few-shot model. Raises InputError for no file, ModelError for a damaged file or one of another kind."""
     path = Path(path)
-    again = "make one with `wsss-geo fewshot-train`"
-    if not path.is_file():
-        raise InputError(path, "no such model file", again)
-    if not os.access(path, os.R_OK):
-        raise InputError(path, "may not be read", "check the permissions of the file")
+    check_file(path, "no such model file", _AGAIN)
     try:
-        with safe_open(path, framework="pt", device="cpu") as file:
-            header = (file.metadata() or {}).get(_KEY)
-            weights = {n: file.get_tensor(n) for n in file.keys()} if header else {}  # noqa: SIM118 - no mapping
-    except (SafetensorError, OSError, ValueError, RuntimeError) as error:
-        raise ModelError(path, f"not a readable model file ({error})", again) from None
-    if header is None:
-        raise ModelError(path, "is no few-shot model", again)
-    card = parse_card(path, header, FORMAT, FewShotCard.from_json, again)
-    try:
-        network = build_within(weights, card.build)
+        header, weights = read_file(path)
     except ValueError as error:
-        raise ModelError(path, f"card and weights do not fit ({error})", again) from error
-    if not all(torch.isfinite(p).all() for p in network.parameters()):
-        raise ModelError(path, "weights hold NaN or infinite values", again)
-    return LoadedFewShot(network.eval().requires_grad_(False).to(device), card, file_hash(path))
+        raise ModelError(path, f"not a readable model file ({error})", _AGAIN) from None
+    if _KEY not in header:
+        raise ModelError(path, "is no few-shot model", _AGAIN)
+    card = parse_card(path, header[_KEY], FORMAT, FewShotCard.from_json, _AGAIN)
+    network = network_of(path, weights, card.build, _AGAIN)
+    return LoadedFewShot(network.to(device), card, file_hash(path))

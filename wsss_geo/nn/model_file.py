@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
-import json
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
 from torch import Tensor
 
 from wsss_geo.classes import ClassScheme
-from wsss_geo.errors import InputError, ModelError
+from wsss_geo.errors import ModelError
 from wsss_geo.nn.calibration import Calibration
-from wsss_geo.nn.card import arguments, backbone_name, build_within, distance, parse_card, plain, side_of_views
+from wsss_geo.nn.card import arguments, backbone_name, distance, parse_card, plain, side_of_views
 from wsss_geo.nn.class_tokens import ClassTokenNetwork
 from wsss_geo.nn.network import Network
-from wsss_geo.outputs import replacing
+from wsss_geo.nn.safe_file import check_file, network_of, read_file, write_file
 from wsss_geo.raster.normalisation import Normalisation
 from wsss_geo.record import file_hash
 
@@ -138,17 +134,13 @@ def build_network(card: ModelCard, *, pretrained: bool = False) -> Network:
 
 def save_model(path: Path | str, network: Network, card: ModelCard, dtype: torch.dtype = torch.float32) -> None:
     """Write the network's weights as ``dtype`` with the card in the header, whole or not at all."""
-    weights = {name: value.detach().to("cpu", dtype).contiguous() for name, value in network.state_dict().items()}
-    with replacing(path) as part:
-        # Not save_file: what that writes only its owner may read.
-        part.write_bytes(save(weights, metadata={_KEY: json.dumps(card.to_json())}))
+    write_file(path, {n: v.detach().to("cpu", dtype) for n, v in network.state_dict().items()}, _KEY, card.to_json())
 
 
 def save_card(path: Path | str, out: Path | str, card: ModelCard) -> None:
     """Write the model ``path`` to ``out`` with another card; weights keep values and type. Raises ModelError."""
-    _, weights = _open(Path(path), weights=True, own_type=True)
-    with replacing(out) as part:
-        part.write_bytes(save(weights, metadata={_KEY: json.dumps(card.to_json())}))
+    _, weights = _open(Path(path), weights=True)
+    write_file(out, weights, _KEY, card.to_json())
 
 
 def read_card(path: Path | str) -> ModelCard:
@@ -160,34 +152,22 @@ def load_model(path: Path | str, device: torch.device | str = "cpu") -> LoadedMo
     """Load a model for prediction. Raises ModelError for a damaged, foreign or newer file."""
     path = Path(path)
     card, weights = _open(path, weights=True)
+    network = network_of(path, weights, lambda: build_network(card), _AGAIN)
+    return LoadedModel(network.to(device), card, file_hash(path))
+
+
+def _open(path: Path, *, weights: bool) -> tuple[ModelCard, dict[str, Tensor]]:
+    """Read the card and, if asked, the weights as they are."""
+    check_file(path, "no such model file", "give the path of a .safetensors file made by `wsss-geo train`")
     try:
-        network = build_within(weights, lambda: build_network(card))
+        header, tensors = read_file(path, weights=weights)
     except ValueError as error:
-        raise ModelError(path, f"weights and card do not fit ({error})", _AGAIN) from error
-    if not all(torch.isfinite(p).all() for p in network.parameters()):
-        raise ModelError(path, "weights hold NaN or infinite values", _AGAIN)
-    return LoadedModel(network.eval().requires_grad_(False).to(device), card, file_hash(path))
-
-
-def _open(path: Path, *, weights: bool, own_type: bool = False) -> tuple[ModelCard, dict[str, Tensor]]:
-    """Read card and, if asked, weights, as float32 unless in their ``own_type``."""
-    if not path.is_file():
-        raise InputError(path, "no such model file", "give the path of a .safetensors file made by `wsss-geo train`")
-    if not os.access(path, os.R_OK):
-        raise InputError(path, "may not be read", "check the permissions of the file")
-    try:
-        with safe_open(path, framework="pt", device="cpu") as file:
-            header = (file.metadata() or {}).get(_KEY)
-            tensors = {n: file.get_tensor(n) for n in file.keys()} if weights else {}  # noqa: SIM118
-            if not own_type:
-                tensors = {n: value.float() for n, value in tensors.items()}
-    except (SafetensorError, OSError, ValueError, RuntimeError) as error:
         raise ModelError(path, f"not a readable model file ({error})", _AGAIN) from None
-    if header is None:
+    if _KEY not in header:
         raise ModelError(
             path, "has no wsss-geo model card", "use a model made by `wsss-geo train`; backbone weights go to --weights"
         )
-    return parse_card(path, header, FORMAT, ModelCard.from_json, _AGAIN), tensors
+    return parse_card(path, header[_KEY], FORMAT, ModelCard.from_json, _AGAIN), tensors
 
 
 def _class_list(data: Any) -> Any:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import zipfile
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
@@ -11,16 +10,14 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import safe_open
-from safetensors.torch import save
 from torch import Tensor
 
-from wsss_geo.errors import InputError, ModelError
+from wsss_geo.errors import InputError, ModelError, WsssGeoError
 from wsss_geo.nn.backbones import Backbone, build_backbone, load_weights
 from wsss_geo.nn.card import arguments, backbone_name, distance, parse_card, plain, side_of_views
 from wsss_geo.nn.model_file import FORMAT as MODEL_FORMAT
 from wsss_geo.nn.model_file import ModelCard
-from wsss_geo.outputs import replacing
+from wsss_geo.nn.safe_file import check_file, read_file, write_file
 from wsss_geo.raster.normalisation import Normalisation
 
 FORMAT = 1
@@ -78,11 +75,8 @@ class BackboneCard:
 
 def save_backbone(path: Path | str, backbone: Backbone, card: BackboneCard) -> None:
     """Write the weights of ``backbone`` with the card in the header, whole or not at all."""
-    weights = {
-        f"encoder.{n}": v.detach().to("cpu", torch.float32).contiguous() for n, v in backbone.state_dict().items()
-    }
-    with replacing(path) as part:
-        part.write_bytes(save(weights, metadata={_KEY: json.dumps(card.to_json())}))
+    weights = {f"encoder.{n}": v.detach().to("cpu", torch.float32) for n, v in backbone.state_dict().items()}
+    write_file(path, weights, _KEY, card.to_json())
 
 
 def read_backbone(path: Path | str) -> tuple[BackboneCard | None, dict[str, Tensor]]:
@@ -92,17 +86,20 @@ def read_backbone(path: Path | str) -> tuple[BackboneCard | None, dict[str, Tens
     ModelError for a damaged card.
     """
     path = Path(path)
-    if not path.is_file():
-        raise InputError(path, "no such file", "give a file of backbone weights")
-    if not os.access(path, os.R_OK):
-        raise InputError(path, "may not be read", "check the permissions of the file")
-    if path.suffix == ".safetensors":
-        return _read_safetensors(path)
+    check_file(path, "no such file", "give a file of backbone weights")
     try:
+        if path.suffix == ".safetensors":
+            header, weights = read_file(path)
+            return _card(path, header), weights
         _check_packing(path)
         data = torch.load(path, map_location="cpu", weights_only=True)
+    except WsssGeoError:
+        raise
     except Exception as error:  # noqa: BLE001 - torch raises many kinds for a damaged file
-        raise _unreadable(path, error) from None
+        reason = " ".join(str(error).split())[:200]
+        raise InputError(
+            path, f"weights cannot be read ({reason})", "give a .safetensors or plain state dict"
+        ) from None
     for key in ("state_dict", "model", "teacher"):
         if isinstance(data, dict) and isinstance(data.get(key), dict):
             data = data[key]
@@ -114,10 +111,9 @@ def read_backbone(path: Path | str) -> tuple[BackboneCard | None, dict[str, Tens
 def read_backbone_card(path: Path | str) -> BackboneCard | None:
     """The card of a weights file alone; None for other files. Raises ModelError for a damaged one."""
     try:
-        with safe_open(path, framework="pt", device="cpu") as file:
-            header = file.metadata() or {}
-    except Exception:  # noqa: BLE001 - safetensors raises many kinds; whoever needs the weights says why
-        return None
+        header, _ = read_file(path, weights=False)
+    except ValueError:
+        return None  # whoever needs the weights says why
     return _card(Path(path), {_KEY: header[_KEY]}) if _KEY in header else None
 
 
@@ -144,26 +140,18 @@ def _check_packing(path: Path) -> None:
             raise ValueError(f"it would unpack to {unpacked >> 20} MiB")
 
 
-def _read_safetensors(path: Path) -> tuple[BackboneCard | None, dict[str, Tensor]]:
-    try:
-        with safe_open(path, framework="pt", device="cpu") as file:
-            header = file.metadata() or {}
-            tensors = {n: file.get_tensor(n) for n in file.keys()}  # noqa: SIM118 - no mapping
-    except Exception as error:  # noqa: BLE001 - safetensors raises many kinds for a damaged file
-        raise _unreadable(path, error) from None
-    return _card(path, header), tensors
-
-
 def _card(path: Path, header: Mapping[str, str]) -> BackboneCard | None:
     again = "make or download it again"
     if _KEY in header:
         return parse_card(path, header[_KEY], FORMAT, BackboneCard.from_json, again)
     if _MODEL_KEY in header:
-        return _of_model(parse_card(path, header[_MODEL_KEY], MODEL_FORMAT, ModelCard.from_json, again))
+        return parse_card(path, header[_MODEL_KEY], MODEL_FORMAT, _of_model, again)
     return None
 
 
-def _of_model(model: ModelCard) -> BackboneCard:
+def _of_model(data: Mapping[str, Any]) -> BackboneCard:
+    """The card of the backbone of a model. Raises what ``parse_card`` expects of a card that is none."""
+    model = ModelCard.from_json(data)
     network = model.network
     return BackboneCard(
         backbone=str(network["backbone"]),
@@ -176,8 +164,3 @@ def _of_model(model: ModelCard) -> BackboneCard:
         data_hash=model.data_hash,
         versions=model.versions,
     )
-
-
-def _unreadable(path: Path, error: Exception) -> InputError:
-    reason = " ".join(str(error).split())[:200]
-    return InputError(path, f"weights cannot be read ({reason})", "give a .safetensors or plain state dict")
