@@ -30,12 +30,12 @@ from wsss_geo.classes import ClassScheme
 from wsss_geo.inference.cluster import Team, gather_team
 from wsss_geo.inference.compute import Engine, open_task
 from wsss_geo.inference.one_raster import predict_raster, work_folder
-from wsss_geo.inference.predictor import build_predictor
 from wsss_geo.inference.targets import Targets
 from wsss_geo.jobs import PredictJob
 from wsss_geo.nn.model_file import ModelCard, build_network, load_model, save_model
 from wsss_geo.progress import Progress
 from wsss_geo.raster.normalisation import Normalisation
+from wsss_geo.streaming.predictor import build_predictor
 
 WINDOW = 224
 

@@ -134,11 +134,11 @@ def run_wsss_geo(raster: str, out: str, network: Dummy | Watched | None = None) 
     """Predict through the engine, without the model file."""
     from wsss_geo.inference.compute import Engine, open_task
     from wsss_geo.inference.one_raster import here, predict_raster, work_folder
-    from wsss_geo.inference.predictor import Predictor
     from wsss_geo.inference.targets import Targets
     from wsss_geo.jobs import PredictJob
     from wsss_geo.nn.model_file import LoadedModel
     from wsss_geo.progress import Progress
+    from wsss_geo.streaming.predictor import Predictor
 
     card = make_card("none")
     model = LoadedModel(network or Dummy(), card, "0" * 64)  # type: ignore[arg-type]

@@ -19,7 +19,7 @@ _RUNNERS = {
     "train": "wsss_geo.training.run",
     "predict": "wsss_geo.inference.run",
     "evaluate": "wsss_geo.evaluation.run",
-    "vectorize": "wsss_geo.inference.vectorize",
+    "vectorize": "wsss_geo.tracing.run",
     "pretrain": "wsss_geo.pretraining.run",
     "probe": "wsss_geo.pretraining.probe",
     "calibrate": "wsss_geo.training.calibrate",

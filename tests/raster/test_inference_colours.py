@@ -9,12 +9,12 @@ from rasterio.transform import from_origin
 
 from wsss_geo.classes import ClassScheme
 from wsss_geo.inference import run
-from wsss_geo.inference.colours import match_colours
 from wsss_geo.jobs import PredictJob
 from wsss_geo.nn.model_file import ModelCard, build_network, save_model
 from wsss_geo.progress import Progress
 from wsss_geo.raster.normalisation import Normalisation
 from wsss_geo.raster.reader import RasterReader
+from wsss_geo.streaming.colours import match_colours
 
 TRAINED = Normalisation((0.0, 0.0, 10.0), (255.0, 255.0, 210.0), (0.5, 0.4, 0.3), (0.2, 0.1, 0.15))
 CARD = ModelCard(

@@ -18,15 +18,15 @@ from wsss_geo.classes import ClassScheme
 from wsss_geo.errors import EnvironmentFault, UsageError
 from wsss_geo.inference import run
 from wsss_geo.inference.compute import Engine, needed_for, open_task
-from wsss_geo.inference.estimate import duration
-from wsss_geo.inference.limits import Limits
-from wsss_geo.inference.predictor import build_predictor
-from wsss_geo.inference.probe import probe
 from wsss_geo.job_fields import parse_bytes
 from wsss_geo.jobs import PredictJob
 from wsss_geo.nn.model_file import ModelCard, build_network, load_model, save_model
 from wsss_geo.progress import Progress
 from wsss_geo.raster.normalisation import Normalisation
+from wsss_geo.streaming.estimate import duration
+from wsss_geo.streaming.limits import Limits
+from wsss_geo.streaming.predictor import build_predictor
+from wsss_geo.streaming.probe import probe
 
 ROOT = Path(__file__).parents[2]
 CARD = ModelCard(

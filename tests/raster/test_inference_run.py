@@ -24,12 +24,12 @@ from rasterio.crs import CRS
 from wsss_geo.classes import ClassScheme
 from wsss_geo.errors import EnvironmentFault, InputError, UsageError
 from wsss_geo.inference import compute, run
-from wsss_geo.inference.areas import pixel_areas
 from wsss_geo.jobs import PredictJob
 from wsss_geo.nn.model_file import LoadedModel, ModelCard
 from wsss_geo.progress import Progress
 from wsss_geo.raster.info import GeoGrid
 from wsss_geo.raster.normalisation import Normalisation
+from wsss_geo.raster.pixel_areas import pixel_areas
 
 SCHEME = ClassScheme.from_names(["red", "green", "blue"])
 CARD = ModelCard(
@@ -265,7 +265,7 @@ def test_full_disk_is_said_before_and_survived(model, tmp_path, monkeypatch):
     raster = write(tmp_path / "scene.tif", picture(2000, 100))
     usage = type("Usage", (), {"free": 1 << 10})
     with monkeypatch.context() as patch:
-        patch.setattr("wsss_geo.inference.estimate.shutil.disk_usage", lambda _: usage)
+        patch.setattr("wsss_geo.streaming.estimate.shutil.disk_usage", lambda _: usage)
         with pytest.raises(EnvironmentFault, match="free on this disk"):
             run.run(job(model, raster, tmp_path / "m.tif"), Progress())
     assert not leftovers(tmp_path)

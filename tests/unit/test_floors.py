@@ -15,12 +15,13 @@ FLOORS = (
     ("jobs", "job_fields", "classes", "errors", "progress", "outputs", "record", "lock"),
     ("raster", "vector"),
     ("tileset", "nn"),
-    ("methods", "fitting"),
+    ("methods", "fitting", "streaming"),
+    ("tracing",),
     ("tiling", "training", "inference", "evaluation", "pretraining", "fewshot", "reporting"),
     ("__init__", "api", "cli", "console", "worker", "info", "model_item", "doctor", "demo", "overview"),
 )
 FLOOR = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
-NEIGHBOURS = {("evaluation", "inference"), ("fewshot", "inference"), ("reporting", "inference")}
+NEIGHBOURS = {("evaluation", "inference"), ("fewshot", "inference")}
 HEAVY = {"torch", "rasterio", "pandas", "numpy", "lightning", "geopandas", "timm", "matplotlib", "scipy", "shapely"}
 FILES = sorted(PACKAGE.rglob("*.py"))
 

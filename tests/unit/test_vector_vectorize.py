@@ -10,10 +10,11 @@ from affine import Affine
 
 from wsss_geo.classes import ClassScheme, write_classes
 from wsss_geo.errors import InputError, UsageError
-from wsss_geo.inference import cam_labels, vectorize
-from wsss_geo.inference.mask_classes import read_mask_classes
 from wsss_geo.jobs import VectorizeJob
 from wsss_geo.progress import Progress
+from wsss_geo.raster.mask_classes import read_mask_classes
+from wsss_geo.tracing import cam_labels
+from wsss_geo.tracing import run as vectorize
 from wsss_geo.vector import polygonize
 
 SCHEME = ClassScheme.from_names(["water", "Wald", "道路"])

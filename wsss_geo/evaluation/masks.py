@@ -18,11 +18,11 @@ from rasterio.windows import Window
 from wsss_geo.classes import IGNORE, ClassScheme, read_classes
 from wsss_geo.errors import InputError
 from wsss_geo.evaluation.metrics import OTHER
-from wsss_geo.inference.mask_classes import read_mask_classes
 from wsss_geo.progress import Progress
 from wsss_geo.raster.cog import read_unsure
 from wsss_geo.raster.files import GDAL_ERRORS, open_raster, reading, reason
 from wsss_geo.raster.info import GeoGrid, describe
+from wsss_geo.raster.mask_classes import read_mask_classes
 from wsss_geo.vector.layers import in_crs_of, read_layer
 
 _VECTOR_SUFFIXES = (".shp", ".gpkg", ".parquet", ".fgb", ".geojson", ".json", ".kml", ".gml")

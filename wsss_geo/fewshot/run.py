@@ -19,10 +19,7 @@ from wsss_geo.errors import UsageError
 from wsss_geo.fewshot.support import Support, read_support
 from wsss_geo.inference.compute import Engine, open_task
 from wsss_geo.inference.one_raster import announce, here, predict_raster, work_folder
-from wsss_geo.inference.predictor import build_predictor
-from wsss_geo.inference.probe import probe
 from wsss_geo.inference.targets import Targets, check_inputs_survive, name_targets
-from wsss_geo.inference.vectorize import mask_labels, trace
 from wsss_geo.jobs import FewShotJob, FewShotResult, PredictJob
 from wsss_geo.lock import alone
 from wsss_geo.nn.device import choose_device
@@ -33,6 +30,9 @@ from wsss_geo.outputs import replacing
 from wsss_geo.progress import Progress
 from wsss_geo.raster.sources import Source, list_sources
 from wsss_geo.record import write_record
+from wsss_geo.streaming.predictor import build_predictor
+from wsss_geo.streaming.probe import probe
+from wsss_geo.tracing.run import mask_labels, trace
 from wsss_geo.vector.files import write_polygons
 from wsss_geo.vector.styles import raster_qml
 

@@ -1,1 +1,1 @@
-"""Prediction: rasters of any size through a model, in bounded memory."""
+"""Prediction: the job that maps rasters, alone or shared among many, resumable at any band, and what it writes."""

@@ -20,15 +20,15 @@ import torch
 from wsss_geo.errors import Cancelled, EnvironmentFault
 from wsss_geo.inference.compute import Engine, RasterTask, check_unchanged, compute_bands, open_task
 from wsss_geo.inference.finished import BandArrays
-from wsss_geo.inference.layout import Band
-from wsss_geo.inference.limits import Limits
 from wsss_geo.inference.manifest import WorkFolder
-from wsss_geo.inference.predictor import build_predictor
-from wsss_geo.inference.stream import Passed
 from wsss_geo.jobs import from_json
 from wsss_geo.nn.device import choose_device
 from wsss_geo.nn.model_file import load_model
 from wsss_geo.progress import Progress
+from wsss_geo.streaming.layout import Band
+from wsss_geo.streaming.limits import Limits
+from wsss_geo.streaming.predictor import build_predictor
+from wsss_geo.streaming.stream import Passed
 
 _LOADING = threading.Lock()
 

@@ -13,24 +13,24 @@ import numpy as np
 
 from wsss_geo.classes import IGNORE, ClassScheme
 from wsss_geo.errors import EnvironmentFault, InputError
-from wsss_geo.inference.batches import cut_batches
-from wsss_geo.inference.colours import match_colours
-from wsss_geo.inference.estimate import Estimate, estimate
 from wsss_geo.inference.finished import BandArrays, BandFormat, count
-from wsss_geo.inference.layout import Band
-from wsss_geo.inference.limits import Limits
 from wsss_geo.inference.manifest import WorkFolder
-from wsss_geo.inference.predictor import Predictor
-from wsss_geo.inference.probe import Cost
-from wsss_geo.inference.refine import Refinement
-from wsss_geo.inference.scene import Scene, open_scene
-from wsss_geo.inference.stream import Decoding, FinishedBand, Passed, stream
-from wsss_geo.inference.strips import read_strips
 from wsss_geo.job_fields import parse_bytes
 from wsss_geo.jobs import PredictJob
 from wsss_geo.nn.model_file import LoadedModel
 from wsss_geo.progress import Progress
 from wsss_geo.record import fingerprint, versions
+from wsss_geo.streaming.batches import cut_batches
+from wsss_geo.streaming.colours import match_colours
+from wsss_geo.streaming.estimate import Estimate, estimate
+from wsss_geo.streaming.layout import Band
+from wsss_geo.streaming.limits import Limits
+from wsss_geo.streaming.predictor import Predictor
+from wsss_geo.streaming.probe import Cost
+from wsss_geo.streaming.refine import Refinement
+from wsss_geo.streaming.scene import Scene, open_scene
+from wsss_geo.streaming.stream import Decoding, FinishedBand, Passed, stream
+from wsss_geo.streaming.strips import read_strips
 
 #: Counts up when the same job gives other bytes than before, so that old work folders are not continued.
 _ENGINE = 3

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from wsss_geo.inference.areas import pixel_areas
-from wsss_geo.inference.layout import Band, Layout
-from wsss_geo.inference.stream import FinishedBand
 from wsss_geo.raster.info import GeoGrid
+from wsss_geo.raster.pixel_areas import pixel_areas
+from wsss_geo.streaming.layout import Band, Layout
+from wsss_geo.streaming.stream import FinishedBand
 
 
 @dataclass(frozen=True)

@@ -9,15 +9,15 @@ from dataclasses import dataclass
 
 from wsss_geo.errors import EnvironmentFault
 from wsss_geo.inference.compute import Pace, RasterTask, WriteBand, check_unchanged, compute_bands, needed_for
-from wsss_geo.inference.estimate import check_disk
 from wsss_geo.inference.finished import BandArrays, Totals, total
-from wsss_geo.inference.layout import Band
 from wsss_geo.inference.manifest import WorkFolder
 from wsss_geo.inference.products import Products, open_products
 from wsss_geo.inference.provenance import provenance_tags
-from wsss_geo.inference.stream import Passed
 from wsss_geo.inference.targets import Targets
 from wsss_geo.progress import Progress
+from wsss_geo.streaming.estimate import check_disk
+from wsss_geo.streaming.layout import Band
+from wsss_geo.streaming.stream import Passed
 
 #: Makes a run of bands that are not there yet and hands each, from top to bottom, to a function.
 Fill = Callable[[range, WriteBand], None]

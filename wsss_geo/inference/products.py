@@ -11,11 +11,11 @@ from affine import Affine
 
 from wsss_geo.classes import ClassScheme
 from wsss_geo.inference.finished import BandArrays
-from wsss_geo.inference.layout import Band
-from wsss_geo.inference.scene import Scene
 from wsss_geo.raster.cog import RasterWriter, mask_writer, score_writer
 from wsss_geo.raster.grid import Window
 from wsss_geo.raster.info import GeoGrid
+from wsss_geo.streaming.layout import Band
+from wsss_geo.streaming.scene import Scene
 
 
 @dataclass(frozen=True)

@@ -18,12 +18,9 @@ from wsss_geo.inference.compute import Engine, RasterTask, open_task
 from wsss_geo.inference.inputs import gathered
 from wsss_geo.inference.manifest import WorkFolder
 from wsss_geo.inference.one_raster import Fill, Outcome, announce, here, predict_raster, work_folder
-from wsss_geo.inference.predictor import build_predictor
-from wsss_geo.inference.probe import probe
 from wsss_geo.inference.provenance import write_item
 from wsss_geo.inference.shards import joined_work, noted_device, refusing, run_shard
 from wsss_geo.inference.targets import Targets, check_inputs_survive, name_targets
-from wsss_geo.inference.vectorize import Tally, mask_labels, trace
 from wsss_geo.jobs import PredictJob, PredictResult, ShardResult
 from wsss_geo.lock import alone
 from wsss_geo.nn.device import choose_device
@@ -32,6 +29,9 @@ from wsss_geo.outputs import replacing
 from wsss_geo.progress import Progress
 from wsss_geo.raster.sources import Source
 from wsss_geo.record import write_record
+from wsss_geo.streaming.predictor import build_predictor
+from wsss_geo.streaming.probe import probe
+from wsss_geo.tracing.run import Tally, mask_labels, trace
 from wsss_geo.vector.files import write_polygons
 from wsss_geo.vector.styles import raster_qml
 

@@ -12,17 +12,17 @@ import rasterio
 from wsss_geo.errors import InputError
 from wsss_geo.inference.compute import Engine, Pace, RasterTask, WriteBand, check_unchanged, compute_bands, open_task
 from wsss_geo.inference.finished import BandArrays
-from wsss_geo.inference.layout import Band
 from wsss_geo.inference.manifest import WorkFolder, read_key
 from wsss_geo.inference.one_raster import Fill, announce, read_band
 from wsss_geo.inference.sharing import Shard, describe_bands, parts_of, split, within
-from wsss_geo.inference.stream import Passed
 from wsss_geo.inference.targets import Targets
 from wsss_geo.job_fields import parse_shard
 from wsss_geo.jobs import ShardResult
 from wsss_geo.lock import alone
 from wsss_geo.progress import Progress
 from wsss_geo.raster.sources import Source
+from wsss_geo.streaming.layout import Band
+from wsss_geo.streaming.stream import Passed
 
 
 def run_shard(

@@ -8,13 +8,13 @@ from rasterio.warp import transform as to_crs
 
 from wsss_geo.classes import ClassScheme
 from wsss_geo.errors import InputError, WsssGeoError
-from wsss_geo.inference.mask_classes import classes_of_values, read_mask_classes
 from wsss_geo.jobs import ReportJob, ReportResult
 from wsss_geo.nn.calibration import calibration_error
 from wsss_geo.outputs import check_output, replacing
 from wsss_geo.progress import Progress
 from wsss_geo.raster.files import GDAL_ERRORS
 from wsss_geo.raster.info import GeoGrid, describe
+from wsss_geo.raster.mask_classes import classes_of_values, read_mask_classes
 from wsss_geo.record import file_hash
 from wsss_geo.reporting import figures, sections
 from wsss_geo.reporting.markup import Markup

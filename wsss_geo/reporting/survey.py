@@ -11,10 +11,10 @@ from rasterio.windows import Window
 
 from wsss_geo.classes import IGNORE
 from wsss_geo.errors import InputError
-from wsss_geo.inference.areas import pixel_areas
 from wsss_geo.progress import Progress
 from wsss_geo.raster.files import open_raster, reading
 from wsss_geo.raster.info import GeoGrid, RasterInfo, describe
+from wsss_geo.raster.pixel_areas import pixel_areas
 
 _STRIP_PIXELS = 1 << 22
 

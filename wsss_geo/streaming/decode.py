@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wsss_geo.classes import IGNORE
-from wsss_geo.inference.accumulator import SCALE
-from wsss_geo.inference.layout import Taps
 from wsss_geo.nn.calibration import FLOOR
+from wsss_geo.streaming.accumulator import SCALE
+from wsss_geo.streaming.layout import Taps
 from wsss_geo.vector.compiled import compiled
 
 

@@ -13,9 +13,9 @@ from rasterio.features import rasterize
 from scipy.ndimage import binary_dilation
 
 from wsss_geo.errors import InputError, UsageError
-from wsss_geo.inference.layout import Layout
 from wsss_geo.raster.grid import Window
 from wsss_geo.raster.reader import GeoGrid, RasterReader, Tile
+from wsss_geo.streaming.layout import Layout
 from wsss_geo.vector.layers import in_crs_of, read_layer
 
 

@@ -13,19 +13,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from wsss_geo.errors import ModelError
-from wsss_geo.inference import layout as layout_module
-from wsss_geo.inference import refine as refine_module
-from wsss_geo.inference.batches import cut_batches
-from wsss_geo.inference.layout import plan
-from wsss_geo.inference.predictor import Predictor
-from wsss_geo.inference.refine import Refinement, halo_pixels
-from wsss_geo.inference.stream import Decoding, stream
-from wsss_geo.inference.strips import StripPlan, read_strips
-from wsss_geo.inference.views import View, list_views
 from wsss_geo.jobs import REFINEMENTS
 from wsss_geo.nn.network import Network
 from wsss_geo.raster.normalisation import Normalisation
 from wsss_geo.raster.reader import Tile
+from wsss_geo.streaming import layout as layout_module
+from wsss_geo.streaming import refine as refine_module
+from wsss_geo.streaming.batches import cut_batches
+from wsss_geo.streaming.layout import plan
+from wsss_geo.streaming.predictor import Predictor
+from wsss_geo.streaming.refine import Refinement, halo_pixels
+from wsss_geo.streaming.stream import Decoding, stream
+from wsss_geo.streaming.strips import StripPlan, read_strips
+from wsss_geo.streaming.views import View, list_views
 
 IDS = np.array([3, 7, 11, 200], np.uint8)
 

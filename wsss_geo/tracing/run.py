@@ -14,17 +14,17 @@ from rasterio.windows import Window
 
 from wsss_geo.classes import IGNORE, ClassScheme, read_classes
 from wsss_geo.errors import InputError
-from wsss_geo.inference.areas import pixel_areas
-from wsss_geo.inference.cam_labels import cam_labels
-from wsss_geo.inference.labels import Labels
-from wsss_geo.inference.mask_classes import classes_of_values, read_mask_classes
 from wsss_geo.jobs import VectorizeJob, VectorizeResult
 from wsss_geo.lock import alone
 from wsss_geo.outputs import check_output
 from wsss_geo.progress import Progress
 from wsss_geo.raster.files import open_raster, reading
 from wsss_geo.raster.info import GeoGrid, RasterInfo, describe
+from wsss_geo.raster.mask_classes import classes_of_values, read_mask_classes
+from wsss_geo.raster.pixel_areas import pixel_areas
 from wsss_geo.record import write_record
+from wsss_geo.tracing.cam_labels import cam_labels
+from wsss_geo.tracing.labels import Labels
 from wsss_geo.vector.coverage import Band, Outlining, polygonize_stream
 from wsss_geo.vector.files import check_polygon_suffix, write_polygons
 

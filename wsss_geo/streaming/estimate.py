@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from wsss_geo.errors import EnvironmentFault
-from wsss_geo.inference.layout import BAND_ROWS, Layout
-from wsss_geo.inference.limits import PROGRAM, Limits
-from wsss_geo.inference.probe import Cost
-from wsss_geo.inference.strips import StripPlan, ahead
+from wsss_geo.streaming.layout import BAND_ROWS, Layout
+from wsss_geo.streaming.limits import PROGRAM, Limits
+from wsss_geo.streaming.probe import Cost
+from wsss_geo.streaming.strips import StripPlan, ahead
 
 #: Bytes a pixel of mask, of confidence and of activation maps takes on disk when compressed, as upper guesses.
 _MASK, _CONFIDENCE, _CAM = 0.15, 0.7, 0.7

@@ -18,12 +18,12 @@ from torch import Tensor
 from torch.nn import functional
 
 from wsss_geo.classes import IGNORE
-from wsss_geo.inference.accumulator import SCALE
-from wsss_geo.inference.decode import Decoded, decode
-from wsss_geo.inference.layout import Axis, Band, Layout, Taps
 from wsss_geo.nn.crf import LocalCRF
 from wsss_geo.nn.par import PAR
 from wsss_geo.raster.grid import Window
+from wsss_geo.streaming.accumulator import SCALE
+from wsss_geo.streaming.decode import Decoded, decode
+from wsss_geo.streaming.layout import Axis, Band, Layout, Taps
 
 #: Side of a cell in mask pixels, and columns of cells that are filtered at once.
 CELL, _COLUMNS = 2, 512

@@ -11,10 +11,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from wsss_geo.inference.batches import Batch
-from wsss_geo.inference.predictor import Predictor
 from wsss_geo.jobs import PredictJob
 from wsss_geo.nn.model_file import LoadedModel
+from wsss_geo.streaming.batches import Batch
+from wsss_geo.streaming.predictor import Predictor
 
 #: Times of the largest output of a layer that lives at once: its input, itself, what an activation makes of it, and
 #: the tokens that skip the layer.

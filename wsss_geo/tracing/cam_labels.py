@@ -12,14 +12,14 @@ from rasterio.windows import Window
 
 from wsss_geo.classes import IGNORE, ClassScheme
 from wsss_geo.errors import InputError
-from wsss_geo.inference.accumulator import SCALE
-from wsss_geo.inference.decode import decode
-from wsss_geo.inference.labels import Labels
-from wsss_geo.inference.layout import Axis
-from wsss_geo.inference.mask_classes import read_mask_classes
 from wsss_geo.progress import Progress
 from wsss_geo.raster.files import open_raster, reading
 from wsss_geo.raster.info import RasterInfo, describe
+from wsss_geo.raster.mask_classes import read_mask_classes
+from wsss_geo.streaming.accumulator import SCALE
+from wsss_geo.streaming.decode import decode
+from wsss_geo.streaming.layout import Axis
+from wsss_geo.tracing.labels import Labels
 from wsss_geo.vector.coverage import Band
 
 _CELLS = 1 << 20

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from wsss_geo.inference.strips import STRIP_BYTES
 from wsss_geo.jobs import PredictJob
+from wsss_geo.streaming.strips import STRIP_BYTES
 
 #: GDAL's cache of decoded blocks.
 GDAL_CACHE = 128 << 20

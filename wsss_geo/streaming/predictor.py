@@ -12,12 +12,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from wsss_geo.errors import EnvironmentFault, ModelError
-from wsss_geo.inference.accumulator import SCALE
-from wsss_geo.inference.batches import Batch
-from wsss_geo.inference.views import View, list_views
 from wsss_geo.jobs import PredictJob
 from wsss_geo.nn.model_file import LoadedModel
 from wsss_geo.raster.normalisation import Normalisation
+from wsss_geo.streaming.accumulator import SCALE
+from wsss_geo.streaming.batches import Batch
+from wsss_geo.streaming.views import View, list_views
 
 
 class TokenModel(Protocol):

@@ -19,11 +19,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wsss_geo.classes import IGNORE
-from wsss_geo.inference.accumulator import TokenAccumulator, ramp
-from wsss_geo.inference.batches import Batch, GroupEnd
-from wsss_geo.inference.decode import Decoded, decode
-from wsss_geo.inference.layout import Band, Layout
-from wsss_geo.inference.refine import Refinement
+from wsss_geo.streaming.accumulator import TokenAccumulator, ramp
+from wsss_geo.streaming.batches import Batch, GroupEnd
+from wsss_geo.streaming.decode import Decoded, decode
+from wsss_geo.streaming.layout import Band, Layout
+from wsss_geo.streaming.refine import Refinement
 
 T = TypeVar("T")
 

@@ -7,10 +7,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from wsss_geo.inference.area_of_interest import AreaOfInterest, AreaReader, read_area
-from wsss_geo.inference.layout import Layout, plan
-from wsss_geo.inference.refine import halo_pixels
-from wsss_geo.inference.strips import Reader, StripPlan
 from wsss_geo.jobs import PredictJob
 from wsss_geo.nn.model_file import LoadedModel
 from wsss_geo.progress import Progress
@@ -18,6 +14,10 @@ from wsss_geo.raster.bands import match_bands
 from wsss_geo.raster.grid import Window
 from wsss_geo.raster.info import RasterInfo, describe
 from wsss_geo.raster.reader import RasterReader
+from wsss_geo.streaming.area_of_interest import AreaOfInterest, AreaReader, read_area
+from wsss_geo.streaming.layout import Layout, plan
+from wsss_geo.streaming.refine import halo_pixels
+from wsss_geo.streaming.strips import Reader, StripPlan
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from wsss_geo.inference.layout import Layout
-from wsss_geo.inference.strips import Strip
+from wsss_geo.streaming.layout import Layout
+from wsss_geo.streaming.strips import Strip
 
 #: Tells which tokens of the rows first .. last are wanted at all: (first, last) -> bool [rows, tokens].
 WantedTokens = Callable[[int, int], "NDArray[np.bool_]"]

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from wsss_geo.inference.accumulator import SCALE
-from wsss_geo.inference.decode import decode
-from wsss_geo.inference.layout import Axis
+from wsss_geo.streaming.accumulator import SCALE
+from wsss_geo.streaming.decode import decode
+from wsss_geo.streaming.layout import Axis
 
 IDS = np.array([3, 7, 200], np.uint8)
 UNSURE = 254

@@ -1,0 +1,1 @@
+"""Tracing: rasters of class ids, or activation maps, become polygons."""
