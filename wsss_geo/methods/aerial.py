@@ -4,7 +4,10 @@ Three facts carry it. A tag that is absent is dense supervision: no pixel of the
 one tag is a dense label (no background). Where several classes are tagged, the question is only which of these few.
 In a mosaic of neighbouring scenes all this holds for each of them, while the network sees them together.
 
-- Evidence: a classifier on middle tokens, pooled over the best few tokens, gives class activation maps.
+- Evidence: a classifier on tokens, pooled over the best of them, gives class activation maps.
+- What a classifier of tags says of a token is mostly how frequent a class is. Within a scene whose tags are known that
+  is no news: there its odds are divided by those with which scenes carry the tag, and what is left is what the token
+  itself says.
 - A teacher (moving average of the student, seeing the view without jitter) scores each token by evidence and
   decoder, both masked to the tagged classes; where it is sure, it labels the student's decoder, balanced over
   classes. Scenes with one tag are labelled whole.
@@ -15,7 +18,7 @@ In a mosaic of neighbouring scenes all this holds for each of them, while the ne
         + w_present mean over tags -log(mean p of the tagged class over its best tokens)
 
 Relatives: CoSA (ECCV 2024) for the teacher, OME (TGRS 2023) for data without background, CCNN (Pathak et al., ICCV
-2015) for sizes as constraints.
+2015) for sizes as constraints, logit adjustment (Menon et al., ICLR 2021) for frequent classes.
 """
 
 from __future__ import annotations
@@ -33,10 +36,13 @@ from wsss_geo.classes import IGNORE, ClassScheme
 from wsss_geo.methods.base import Batch, Labeller, Method, ScratchSettings
 from wsss_geo.nn.heads import top_pool
 from wsss_geo.nn.network import Network
-from wsss_geo.nn.processes import joint_mean
+from wsss_geo.nn.processes import joint_mean, summed
 from wsss_geo.nn.schedule import ema_update, growing_momentum
 from wsss_geo.nn.tensors import resize, resize_nearest, split_cells
 from wsss_geo.tileset.photometry import LAND, Jitter
+
+#: Largest log odds of a tag, of a class in all but 2 % of the scenes: evidence learns slowly what is nearly always so.
+MOST_ODDS = 4.0
 
 
 @dataclass(frozen=True)
@@ -48,6 +54,8 @@ class AerialSettings(ScratchSettings):
     ramp: float = 0.3
     """Share of the run over which the teacher's decoder takes over from its evidence."""
     confidence: float = 0.7
+    prior: float = 1.0
+    """Power of the odds of a tag by which the odds of its evidence are divided; 0 leaves frequent classes ahead."""
     w_seg: float = 1.0
     w_absent: float = 0.5
     w_present: float = 0.2
@@ -64,11 +72,16 @@ class Aerial(Method):
     cam_from = "middle"
     colours: ClassVar[Mapping[str, Jitter]] = {"image": LAND}
     settings: AerialSettings
+    tagged: Tensor
+    """How many of the scenes shown so far carried each tag: [K]."""
+    scenes: Tensor
 
     def __init__(self, network: Network, scheme: ClassScheme, settings: AerialSettings, steps: int) -> None:
         super().__init__(network, scheme, settings, steps)
         self.labeller = Labeller(scheme, 0.5, 0.25, settings.confidence, 0.0, False, settings.balance)
         self.teacher = deepcopy(network).requires_grad_(False)
+        self.register_buffer("tagged", torch.zeros(len(scheme.taggable)))
+        self.register_buffer("scenes", torch.zeros(()))
 
     def losses(self, batch: Batch, step: int) -> dict[str, Tensor]:
         """Return the weighted terms of the sum above."""
@@ -81,6 +94,7 @@ class Aerial(Method):
         usable = resize(batch.valid[:, None].float(), size)[:, 0] > 0.5
         allowed = self.allowed(cells, size)
         usable = usable & allowed.any(dim=1)
+        self._count(cells)
         labels = self.teacher_labels(batch.clean, allowed, usable, step)
         return {
             "cls": tag_loss(evidence, cells, s.top),
@@ -101,21 +115,44 @@ class Aerial(Method):
     def teacher_labels(self, image: Tensor, allowed: Tensor, usable: Tensor, step: int) -> Tensor:
         """What the teacher is sure of, on the token grid: int64 [B,h,w], else 255.
 
-        Its score is the mean of evidence and decoder, both masked to the ``allowed`` classes; the decoder's part
+        Its score is the mean of evidence and decoder, both as shares of the ``allowed`` classes; the decoder's part
         grows from 0 to 1/2 over ``ramp`` of the run. Where one class only is allowed, that is the label.
         """
         s = self.settings
         tokens = self.teacher.encode(image)
-        evidence = torch.sigmoid(self.teacher.aux_classifier(tokens.middle).float())
-        evidence = resize(evidence, (allowed.shape[-2], allowed.shape[-1]))
-        if self.labeller.has_cold:
-            evidence = torch.cat([1 - (evidence * allowed[:, 1:]).amax(1, keepdim=True), evidence], dim=1)
+        evidence = resize(self.teacher.aux_classifier(tokens.middle).float(), (allowed.shape[-2], allowed.shape[-1]))
         decoded = self.labeller.ordered(self.teacher.decode(image, tokens)).float().softmax(dim=1)
         part = 0.5 * min(1.0, max(0.0, step / self.steps - s.start) / s.ramp)
-        scores = part * _masked_shares(decoded, allowed) + (1 - part) * _masked_shares(evidence, allowed)
+        scores = part * _masked_shares(decoded, allowed) + (1 - part) * self.evidence_shares(evidence, allowed)
         best, label = scores.max(dim=1)
         sure = (best > s.confidence) & (step >= s.start * self.steps)
         return torch.where((sure | (allowed.sum(dim=1) == 1)) & usable, label, IGNORE)
+
+    def evidence_shares(self, evidence: Tensor, allowed: Tensor) -> Tensor:
+        """Shares [B,C,h,w] of the ``allowed`` classes, by logits [B,K,h,w] of the tags, in the order of the labels.
+
+        Classes share in proportion to exp(logit - ``prior`` * log odds of the tag). The cold class, of which no tag
+        speaks, has what the warmest of the others leaves.
+        """
+        tags = allowed[:, int(self.labeller.has_cold) :]
+        lifted = evidence - self.settings.prior * self.log_odds()[:, None, None]
+        shares = lifted.masked_fill(~tags, -torch.inf).softmax(dim=1).nan_to_num(0.0)
+        if not self.labeller.has_cold:
+            return shares
+        warm = (torch.sigmoid(evidence) * tags).amax(dim=1, keepdim=True)
+        return torch.cat([1 - warm, warm * shares], dim=1)
+
+    def log_odds(self) -> Tensor:
+        """Log odds [K] that a scene carries a tag, by the scenes shown so far, within ``MOST_ODDS``."""
+        odds = (self.tagged + 1) / (self.scenes - self.tagged + 1)
+        return odds.log().clamp(-MOST_ODDS, MOST_ODDS)
+
+    @torch.no_grad()
+    def _count(self, cells: Tensor) -> None:
+        """Count the tags of scenes [B,K,g,g] that have any."""
+        tags = (cells > 0.5).movedim(1, -1).flatten(0, -2)
+        self.tagged += summed(tags.sum(dim=0))
+        self.scenes += summed(tags.any(dim=1).sum())
 
     def _taggable_shares(self, logits: Tensor) -> Tensor:
         """Probabilities [B,K,h,w] of the taggable classes, from logits in the order of the labels."""

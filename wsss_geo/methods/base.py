@@ -94,7 +94,7 @@ class ScratchSettings(Settings):
     rare: float = 0.2
     balance: float = 0.5
     warmup: float = 0.05
-    top: float = 1 / 12
+    top: float = 0.3
     """Share of a view's tokens whose mean evidence answers for a tag."""
 
 
