@@ -218,6 +218,21 @@ def raster(qgis_app, tmp_path):
     return write
 
 
+@pytest.fixture
+def masked(raster, tmp_path):
+    """What "Make tile set" takes to make 16 tiles with masks: of water in the west, of fields in the east."""
+    from osgeo import gdal
+
+    scene, mask, classes = raster("masked.tif", width=256, height=256), str(tmp_path / "mask.tif"), tmp_path / "c.json"
+    data, place = gdal.GetDriverByName("GTiff").Create(mask, 256, 256, 1, gdal.GDT_Byte), gdal.Open(scene)
+    data.SetGeoTransform(place.GetGeoTransform())
+    data.SetProjection(place.GetProjection())
+    data.GetRasterBand(1).WriteRaster(0, 0, 256, 256, (bytes(128) + b"\1" * 128) * 256)
+    data.FlushCache()
+    classes.write_text('[{"id": 0, "name": "water"}, {"id": 1, "name": "field"}]')
+    return {"INPUT": [scene], "TAG_FILE": mask, "CLASSES": str(classes), "SIZE": 64, "OUTPUT": str(tmp_path / "tiles")}
+
+
 class Feedback:
     """Stands in for a QgsProcessingFeedback where no QGIS is needed; keeps all it hears."""
 

@@ -327,10 +327,17 @@ def long_runs(request, tmp_path, raster, polygons):
                 "BATCH_SIZE": 2, "BACKBONE": "vit_tiny_patch16_224", "SETTINGS": "decoder_width=16", "DEVICE": "cpu",
                 "BACKBONE_ARGS": "patch_size=8, depth=2, embed_dim=32, num_heads=1"}  # fmt: skip
 
-    return {"segment": segment, "find_similar": find_similar, "train": train}
+    def train_few_shot():
+        tiles, _, _ = request.getfixturevalue("qgis_run")("tile", request.getfixturevalue("masked"))
+        return {"INPUT": tiles["OUTPUT"], "OUTPUT": str(tmp_path / "out/run"), "SHOTS": 1, "STEPS": 100_000,
+                "BATCH_SIZE": 1, "BACKBONE": "vit_tiny_patch16_224", "DEVICE": "cpu",
+                "SETTINGS": "width=16, parts=2, regions=2, layers=1",
+                "BACKBONE_ARGS": "patch_size=8, depth=2, embed_dim=32, num_heads=1"}  # fmt: skip
+
+    return {"segment": segment, "find_similar": find_similar, "train": train, "train_few_shot": train_few_shot}
 
 
-@pytest.mark.parametrize("name", ["segment", "find_similar", "train"])
+@pytest.mark.parametrize("name", ["segment", "find_similar", "train", "train_few_shot"])
 def test_cancel_of_the_real_engine_leaves_nothing_running_or_half(
     run_as_task, real_engine, long_runs, project, package, tmp_path, name
 ):

@@ -265,25 +265,11 @@ def test_from_a_layer_of_tags_to_a_scored_mask(qgis_run, real_engine, raster, tm
     assert "100.0 %" in (tmp_path / "scores.html").read_text("utf-8")
 
 
-def test_from_a_mask_to_a_few_shot_model(qgis_run, real_engine, model, raster, package, tmp_path):
+def test_from_a_mask_to_a_few_shot_model(qgis_run, real_engine, model, masked, package, tmp_path):
     """Tiles with masks, a training on the backbone of a model, and what the search then starts with."""
-    from osgeo import gdal
     from qgis.core import QgsSettings
 
-    scene = raster("big.tif", width=256, height=256)
-    mask = str(tmp_path / "mask.tif")
-    data = gdal.GetDriverByName("GTiff").Create(mask, 256, 256, 1, gdal.GDT_Byte)
-    source = gdal.Open(scene)
-    data.SetGeoTransform(source.GetGeoTransform())
-    data.SetProjection(source.GetProjection())
-    data.GetRasterBand(1).WriteRaster(0, 0, 256, 256, (bytes(128) + b"\1" * 128) * 256)
-    data = None
-    classes = tmp_path / "classes.json"
-    classes.write_text('[{"id": 0, "name": "water"}, {"id": 1, "name": "field"}]')
-    tiles, _, _ = qgis_run(
-        "tile",
-        {"INPUT": [scene], "TAG_FILE": mask, "CLASSES": str(classes), "SIZE": 64, "OUTPUT": str(tmp_path / "tiles")},
-    )
+    tiles, _, _ = qgis_run("tile", masked)
     trained, _, feedback = qgis_run(
         "train_few_shot",
         {"INPUT": tiles["OUTPUT"], "OUTPUT": str(tmp_path / "run"), "WEIGHTS": model, "SHOTS": 1, "STEPS": 2,

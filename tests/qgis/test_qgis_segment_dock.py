@@ -195,7 +195,6 @@ def results(qgis_app, tmp_path):
         reference.ImportFromEPSG(32632)
         data.SetProjection(reference.ExportToWkt())
         band = data.GetRasterBand(1)
-        band.WriteRaster(0, 0, 4, 2, bytes(rows))
         band.SetNoDataValue(nodata)
         if scale:
             band.SetScale(scale)
@@ -205,6 +204,7 @@ def results(qgis_app, tmp_path):
                 table.SetColorEntry(value, (0, 0, 255, 255) if value == 0 else (0, 255, 0, 255))
             band.SetColorTable(table)
             band.SetCategoryNames([names.get(i, "") for i in range(4)])
+        band.WriteRaster(0, 0, 4, 2, bytes(rows))  # GDAL 3.10 takes no colours once there are pixels
         data.FlushCache()
         return path
 
