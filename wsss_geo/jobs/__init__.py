@@ -15,8 +15,6 @@ from ..job_fields import DEVICES, Job, is_required
 from .few_shot import FewShotJob, FewShotResult, FewShotTestJob, FewShotTestResult, FewShotTrainJob, FewShotTrainResult
 from .mapping import (
     ON_TOP,
-    REFINEMENTS,
-    SCORES,
     EvaluateJob,
     EvaluateResult,
     PredictJob,
@@ -26,6 +24,7 @@ from .mapping import (
     VectorizeResult,
 )
 from .reporting import ReportJob, ReportResult
+from .shared import REFINEMENTS, SCORES
 from .tiling import DATASETS, PROTOCOLS, SPLITS, TileJob, TileResult
 from .training import (
     METHODS,

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from ..job_fields import DEVICES, REQUIRED, Job, Result, setting
+from ..job_fields import REQUIRED, Job, Result, setting
+from . import shared
 from .tiling import SPLITS
 
 
@@ -17,25 +18,25 @@ class FewShotTrainJob(Job):
     command: ClassVar[str] = "fewshot-train"
 
     tiles: str = setting(REQUIRED, "path", "Tile set with masks", positional=True)
-    out: str = setting(REQUIRED, "path", "Run folder")
-    recipe: str | None = setting(None, "path", "YAML file of settings; options given beside it win")
+    out: str = shared.run_folder()
+    recipe: str | None = shared.recipe()
     held: str | None = setting(
         None, "text", "Classes to leave out of training, as in water,road: no tile with a pixel of them is learned from"
     )
     shots: int = setting(5, "int", "Most examples of an episode; half of the steps have one", low=1, high=100)
     backbone: str = setting("resnet50", "text", "Frozen backbone: a CNN or plain ViT of timm, or mevt")
-    backbone_args: Mapping[str, Any] = setting({}, "mapping", "Arguments of the backbone, name=value", advanced=True)
+    backbone_args: Mapping[str, Any] = shared.backbone_args()
     pretrained: bool = setting(False, "flag", "Use the weights that timm publishes for the backbone")
     weights: str | None = setting(None, "path", "Use the backbone weights in this file")
     steps: int = setting(5000, "int", "Training steps", low=1)
     batch_size: int = setting(8, "int", "Episodes a step", low=1)
     learning_rate: float | None = setting(None, "float", "Largest learning rate", low=0.0)
-    settings: Mapping[str, Any] = setting({}, "mapping", "Settings of the method, name=value")
-    precision: str = setting("auto", "choice", "Arithmetic", choices=("auto", "float32", "bfloat16"), advanced=True)
-    device: str = setting("auto", "choice", "Where to compute", choices=DEVICES)
-    workers: int = setting(0, "int", "Processes that load tiles", low=0, advanced=True)
-    check_every: int = setting(500, "int", "Steps between checkpoints", low=1, advanced=True)
-    seed: int = setting(0, "int", "Seed of everything random", low=0)
+    settings: Mapping[str, Any] = shared.method_settings()
+    precision: str = shared.precision()
+    device: str = shared.device()
+    workers: int = shared.workers()
+    check_every: int = shared.check_every()
+    seed: int = shared.seed()
 
 
 @dataclass(frozen=True)
@@ -53,9 +54,9 @@ class FewShotTestJob(Job):
     shots: tuple[int, ...] = setting((1, 5), "ints", "Numbers of examples, as in 1,5", low=1, high=100)
     episodes: int = setting(1000, "int", "Episodes a run", low=1)
     runs: int = setting(1, "int", "Runs, each with a seed of its own, to average", low=1)
-    out: str | None = setting(None, "path", "Write the result to this JSON file")
+    out: str | None = shared.result_file()
     batch_size: int = setting(8, "int", "Episodes a batch", low=1, advanced=True)
-    device: str = setting("auto", "choice", "Where to compute", choices=DEVICES)
+    device: str = shared.device()
     seed: int = setting(0, "int", "Seed of the first run", low=0)
 
 
@@ -70,22 +71,22 @@ class FewShotJob(Job):
     query: str = setting(REQUIRED, "path", "Raster to search")
     model: str = setting(REQUIRED, "path", "Model of `wsss-geo fewshot-train` (.safetensors)")
     out: str = setting(REQUIRED, "path", "Mask to write (.tif): 1 found, 0 other")
-    polygons: str | None = setting(None, "path", "Polygons to write (.shp .gpkg .parquet .fgb .geojson)")
-    confidence: str | None = setting(None, "path", "Confidence raster to write (.tif)")
+    polygons: str | None = shared.polygons()
+    confidence: str | None = shared.confidence()
     name: str = setting("found", "text", "What to call it")
     most: int = setting(10, "int", "Most views of examples to use", low=1, high=100)
-    bands: tuple[int, ...] | None = setting(None, "ints", "Bands to use, from 1, as in 1,2,3", low=1, high=65535)
+    bands: tuple[int, ...] | None = shared.bands()
     aoi: str | None = setting(None, "text", "Area to search: polygon file, or minx,miny,maxx,maxy in the CRS")
-    min_area: float = setting(0.0, "float", "Smallest polygon in square metres (pixels without CRS)", low=0.0)
-    simplify: float = setting(0.0, "float", "Simplification tolerance of the polygons in pixels", low=0.0)
-    threshold: float = setting(0.0, "float", "Pixels of lower confidence become nodata", low=0.0, high=1.0)
-    window: int | None = setting(None, "int", "Window side in pixels; the model's tile size unless given", low=8)
-    overlap: float = setting(0.25, "float", "Overlap of windows", low=0.0, high=0.9, advanced=True)
-    flips: bool = setting(False, "flag", "Average over flips as well", advanced=True)
-    resample: bool = setting(True, "flag", "Resample to the model's ground sample distance", advanced=True)
-    batch_size: int = setting(8, "int", "Windows a batch", low=1, advanced=True)
-    device: str = setting("auto", "choice", "Where to compute", choices=DEVICES)
-    threads: int = setting(2, "int", "Threads that decode the raster", low=1, high=64, advanced=True)
+    min_area: float = shared.min_area()
+    simplify: float = shared.simplify()
+    threshold: float = shared.threshold()
+    window: int | None = shared.window()
+    overlap: float = shared.overlap()
+    flips: bool = shared.flips()
+    resample: bool = shared.resample()
+    batch_size: int = shared.windows_a_batch()
+    device: str = shared.device()
+    threads: int = shared.threads()
 
 
 @dataclass(frozen=True)

@@ -7,12 +7,11 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from ..errors import UsageError
-from ..job_fields import DEVICES, REQUIRED, Job, Result, parse_bytes, parse_shard, setting
+from ..job_fields import REQUIRED, Job, Result, parse_bytes, parse_shard, setting
+from . import shared
 from .tiling import SPLITS
 
-SCORES = ("decoder", "cam", "both")
 ON_TOP = ("first", "last")
-REFINEMENTS = ("none", "par", "crf")
 
 
 @dataclass(frozen=True)
@@ -28,31 +27,29 @@ class PredictJob(Job):
         None, "choice", "Join the rasters into one, the first or the last on top where they overlap", choices=ON_TOP
     )
     asset: str | None = setting(None, "text", "Asset to take of STAC items that have several", advanced=True)
-    polygons: str | None = setting(None, "path", "Polygons to write (.shp .gpkg .parquet .fgb .geojson)")
-    confidence: str | None = setting(None, "path", "Confidence raster to write (.tif)")
+    polygons: str | None = shared.polygons()
+    confidence: str | None = shared.confidence()
     cam: str | None = setting(None, "path", "Class activation maps to write (.tif), one band a class")
-    scores: str = setting("decoder", "choice", "Whose scores decide", choices=SCORES)
-    bands: tuple[int, ...] | None = setting(None, "ints", "Bands to use, from 1, as in 1,2,3", low=1, high=65535)
+    scores: str = shared.scores()
+    bands: tuple[int, ...] | None = shared.bands()
     aoi: str | None = setting(None, "text", "Area of interest: polygon file, or minx,miny,maxx,maxy in the CRS")
-    min_area: float = setting(0.0, "float", "Smallest polygon in square metres (pixels without CRS)", low=0.0)
-    simplify: float = setting(0.0, "float", "Simplification tolerance of the polygons in pixels", low=0.0)
-    threshold: float = setting(0.0, "float", "Pixels of lower confidence become nodata", low=0.0, high=1.0)
+    min_area: float = shared.min_area()
+    simplify: float = shared.simplify()
+    threshold: float = shared.threshold()
     unsure: bool = setting(False, "flag", "Give pixels below the threshold a class of their own, not nodata")
-    window: int | None = setting(None, "int", "Window side in pixels; the model's tile size unless given", low=8)
-    overlap: float = setting(0.25, "float", "Overlap of windows", low=0.0, high=0.9, advanced=True)
-    flips: bool = setting(False, "flag", "Average over flips as well", advanced=True)
-    rotations: bool = setting(False, "flag", "Average over quarter turns as well", advanced=True)
-    scales: tuple[float, ...] | None = setting(
-        None, "floats", "Average over these scales of the windows, as in 0.75,1,1.25", low=0.1, high=8.0, advanced=True
-    )
-    refine: str = setting("none", "choice", "Move borders to where the image's are", choices=REFINEMENTS, advanced=True)
+    window: int | None = shared.window()
+    overlap: float = shared.overlap()
+    flips: bool = shared.flips()
+    rotations: bool = shared.rotations()
+    scales: tuple[float, ...] | None = shared.scales()
+    refine: str = shared.refine()
     match_colours: bool = setting(
         False, "flag", "Give the bands of each raster the mean and deviation of the training scenes", advanced=True
     )
-    resample: bool = setting(True, "flag", "Resample to the model's ground sample distance", advanced=True)
-    batch_size: int = setting(8, "int", "Windows a batch", low=1, advanced=True)
-    device: str = setting("auto", "choice", "Where to compute", choices=DEVICES)
-    threads: int = setting(2, "int", "Threads that decode the raster", low=1, high=64, advanced=True)
+    resample: bool = shared.resample()
+    batch_size: int = shared.windows_a_batch()
+    device: str = shared.device()
+    threads: int = shared.threads()
     max_memory: str | None = setting(
         None, "text", "Most memory of a process, such as 1.5GiB: batches and reads become smaller", advanced=True
     )
@@ -91,7 +88,7 @@ class EvaluateJob(Job):
     model: str | None = setting(None, "path", "Model file (.safetensors)")
     tiles: str | None = setting(None, "path", "Tile set with masks")
     split: str = setting("test", "choice", "Split of the tile set", choices=(*SPLITS, "all"))
-    scores: str = setting("decoder", "choice", "Whose scores decide", choices=SCORES)
+    scores: str = shared.scores()
     prediction: str | None = setting(None, "path", "Mask to score")
     raster: str | None = setting(None, "path", "Raster to segment with the model and to score")
     reference: str | None = setting(None, "path", "Reference mask or polygons")
@@ -99,14 +96,12 @@ class EvaluateJob(Job):
     classes: str | None = setting(None, "path", "classes.json; without it those of the model or the mask")
     with_tags: bool = setting(False, "flag", "Let only the tags of a tile compete (shows pseudo-label quality)")
     out: str | None = setting(None, "path", "Folder for the figures and metrics.json")
-    flips: bool = setting(False, "flag", "Average over flips as well", advanced=True)
-    rotations: bool = setting(False, "flag", "Average over quarter turns as well", advanced=True)
-    scales: tuple[float, ...] | None = setting(
-        None, "floats", "Average over these scales of the windows, as in 0.75,1,1.25", low=0.1, high=8.0, advanced=True
-    )
-    refine: str = setting("none", "choice", "Move borders to where the image's are", choices=REFINEMENTS, advanced=True)
+    flips: bool = shared.flips()
+    rotations: bool = shared.rotations()
+    scales: tuple[float, ...] | None = shared.scales()
+    refine: str = shared.refine()
     batch_size: int = setting(8, "int", "Tiles a batch", low=1, advanced=True)
-    device: str = setting("auto", "choice", "Where to compute", choices=DEVICES)
+    device: str = shared.device()
 
     def check(self) -> None:
         """One of the three ways to evaluate must be complete."""
@@ -137,7 +132,7 @@ class VectorizeJob(Job):
     out: str = setting(REQUIRED, "path", "Polygons to write (.shp .gpkg .parquet .fgb .geojson)")
     classes: str | None = setting(None, "path", "classes.json; without it the names in the mask")
     confidence: str | None = setting(None, "path", "Confidence raster on the same grid")
-    min_area: float = setting(0.0, "float", "Smallest polygon in square metres (pixels without CRS)", low=0.0)
+    min_area: float = shared.min_area()
     simplify: float = setting(0.0, "float", "Simplification tolerance in pixels", low=0.0)
     from_cam: bool = setting(
         False, "flag", "The raster holds activation maps (predict --cam): take the warmest class", advanced=True

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from ..errors import UsageError
-from ..job_fields import DEVICES, REQUIRED, Job, Result, setting
+from ..job_fields import REQUIRED, Job, Result, setting
+from . import shared
 from .tiling import SPLITS
 
 METHODS = ("aerial", "toco", "ctfa", "sfc", "cti", "stcl", "supervised")
@@ -20,13 +21,13 @@ class TrainJob(Job):
     command: ClassVar[str] = "train"
 
     tiles: str = setting(REQUIRED, "path", "Tile set", positional=True)
-    out: str = setting(REQUIRED, "path", "Run folder")
+    out: str = shared.run_folder()
     method: str = setting("aerial", "choice", "Method", choices=METHODS)
-    recipe: str | None = setting(None, "path", "YAML file of settings; options given beside it win")
+    recipe: str | None = shared.recipe()
     backbone: str = setting("vit_small_patch16_224", "text", "Any plain ViT of timm, or mevt")
-    backbone_args: Mapping[str, Any] = setting({}, "mapping", "Arguments of the backbone, name=value", advanced=True)
-    pretrained: bool = setting(False, "flag", "Start from the weights that timm publishes for the backbone")
-    weights: str | None = setting(None, "path", "Start from the backbone weights in this file")
+    backbone_args: Mapping[str, Any] = shared.backbone_args()
+    pretrained: bool = shared.pretrained()
+    weights: str | None = shared.weights()
     from_model: str | None = setting(
         None, "path", "Train this model on: the same network, all of its weights", advanced=True
     )
@@ -37,14 +38,14 @@ class TrainJob(Job):
     )
     mosaic: int = setting(1, "int", "Tiles along the side of a training view: neighbours seen together", low=1, high=16)
     learning_rate: float | None = setting(None, "float", "Learning rate of the backbone", low=0.0)
-    settings: Mapping[str, Any] = setting({}, "mapping", "Settings of the method, name=value")
-    precision: str = setting("auto", "choice", "Arithmetic", choices=("auto", "float32", "bfloat16"), advanced=True)
-    device: str = setting("auto", "choice", "Where to compute", choices=DEVICES)
+    settings: Mapping[str, Any] = shared.method_settings()
+    precision: str = shared.precision()
+    device: str = shared.device()
     devices: int = setting(1, "int", "Processes for data-parallel training; each has its batch", low=1, advanced=True)
-    workers: int = setting(0, "int", "Processes that load tiles", low=0, advanced=True)
+    workers: int = shared.workers()
     check_every: int = setting(500, "int", "Steps between validation, previews and checkpoints", low=1, advanced=True)
     compile: bool = setting(False, "flag", "Compile the network with torch.compile", advanced=True)
-    seed: int = setting(0, "int", "Seed of everything random", low=0)
+    seed: int = shared.seed()
 
     def check(self) -> None:
         """There is one place to start from."""
@@ -62,12 +63,12 @@ class PretrainJob(Job):
     sources: tuple[str, ...] = setting(
         REQUIRED, "paths", "Rasters, folders of rasters or images, or tile sets (their train split)", positional=True
     )
-    out: str = setting(REQUIRED, "path", "Run folder")
-    recipe: str | None = setting(None, "path", "YAML file of settings; options given beside it win")
+    out: str = shared.run_folder()
+    recipe: str | None = shared.recipe()
     backbone: str = setting("mevt", "text", "mevt, the hierarchical encoder with decoder, or any plain ViT of timm")
-    backbone_args: Mapping[str, Any] = setting({}, "mapping", "Arguments of the backbone, name=value", advanced=True)
-    pretrained: bool = setting(False, "flag", "Start from the weights that timm publishes for the backbone")
-    weights: str | None = setting(None, "path", "Start from the backbone weights in this file")
+    backbone_args: Mapping[str, Any] = shared.backbone_args()
+    pretrained: bool = shared.pretrained()
+    weights: str | None = shared.weights()
     bands: tuple[int, ...] | None = setting(None, "ints", "Bands to use, from 1, as in 4,3,2", low=1, high=65535)
     gsd: float | None = setting(None, "float", "Resample to this ground sample distance in metres", low=1e-6)
     size: int = setting(128, "int", "Side of a view in pixels", low=8, high=8192)
@@ -80,12 +81,12 @@ class PretrainJob(Job):
         None, "float", "Largest learning rate; 5e-4 for 256 windows a step, less for fewer, unless given", low=0.0
     )
     settings: Mapping[str, Any] = setting({}, "mapping", "Settings of the pre-training, name=value")
-    precision: str = setting("auto", "choice", "Arithmetic", choices=("auto", "float32", "bfloat16"), advanced=True)
-    device: str = setting("auto", "choice", "Where to compute", choices=DEVICES)
+    precision: str = shared.precision()
+    device: str = shared.device()
     devices: int = setting(1, "int", "Processes for data-parallel training", low=1, advanced=True)
     workers: int = setting(0, "int", "Processes that read windows", low=0, advanced=True)
-    check_every: int = setting(500, "int", "Steps between checkpoints", low=1, advanced=True)
-    seed: int = setting(0, "int", "Seed of everything random", low=0)
+    check_every: int = shared.check_every()
+    seed: int = shared.seed()
 
 
 @dataclass(frozen=True)
@@ -99,9 +100,9 @@ class ProbeJob(Job):
     size: int | None = setting(None, "int", "Side in pixels of what is seen; that of the weights unless given", low=8)
     held: float = setting(0.3, "float", "Share of a folder of classes that is kept for the test", low=0.05, high=0.95)
     untrained: bool = setting(False, "flag", "Probe random weights instead: what the trained ones have to beat")
-    out: str | None = setting(None, "path", "Write the result to this JSON file")
+    out: str | None = shared.result_file()
     batch_size: int = setting(64, "int", "Images a batch", low=1, advanced=True)
-    device: str = setting("auto", "choice", "Where to compute", choices=DEVICES)
+    device: str = shared.device()
     seed: int = setting(0, "int", "Seed of the split and of random weights", low=0)
 
 
@@ -121,7 +122,7 @@ class CalibrateJob(Job):
         choices=(*SPLITS, "all"),
     )
     batch_size: int = setting(8, "int", "Views a batch", low=1, advanced=True)
-    device: str = setting("auto", "choice", "Where to compute", choices=DEVICES)
+    device: str = shared.device()
 
 
 @dataclass(frozen=True)
