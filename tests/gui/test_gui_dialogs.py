@@ -26,7 +26,7 @@ def test_all_dialogs_fit_and_copy_their_command(in_qgis, models, part):
     path = f"{models}/sample.safetensors"
     found = in_qgis("press_dialogs.py", f"[wsss_geo]\nmodel_folder={models}\n", SCENE=str(part), MODEL=path)
     assert found["clipped"] == []
-    assert len(found["sizes"]) == 11
+    assert len(found["sizes"]) == 12
     too_large = {n: s for n, s in found["sizes"].items() if s[0] > WIDEST or s[1] > HIGHEST}
     assert too_large == {}
     assert "Wrong or missing value: Model" in found["nothing"]

@@ -164,27 +164,34 @@ def test_enums_are_scoped_and_qt_comes_by_qgis(path):
 
 FRESH = """
 import sys, time
+from unittest.mock import MagicMock
 from qgis.core import QgsApplication
+from qgis.PyQt.QtWidgets import QMainWindow
 sys.path.insert(0, sys.argv[1])
-app = QgsApplication([], False)
+app = QgsApplication([], True)
 app.initQgis()
-before, started = set(sys.modules), time.process_time()
+window, iface = QMainWindow(), MagicMock()
+iface.mainWindow.return_value = window
+before, clocks = set(sys.modules), (time.perf_counter, time.process_time)
+started = [clock() for clock in clocks]
 import wsss_geo_segment
-plugin = wsss_geo_segment.classFactory(None)
-plugin.initProcessing()
-took = time.process_time() - started
+plugin = wsss_geo_segment.classFactory(iface)
+plugin.initGui()
+took = [clock() - start for clock, start in zip(clocks, started)]
 new = {m.split('.')[0] for m in set(sys.modules) - before}
 assert 'wsss_geo_segment' in new
 assert not new & {'torch', 'rasterio', 'numpy', 'wsss_geo', 'qgis_plugin'}, new
 plugin.unload()
-print(took)
+print(*took)
 """
 
 
 def test_a_fresh_process_loads_it_quickly_and_nothing_of_the_engine(plugin_folder):
     command = [sys.executable, "-c", FRESH, str(plugin_folder.parent)]
     done = subprocess.run(command, check=True, timeout=120, capture_output=True, text=True)
-    assert float(done.stdout.split()[-1]) < 0.3
+    wall, processor = map(float, done.stdout.split()[-2:])
+    print(f"plugin loaded in {wall:.3f} s, {processor:.3f} s of the processor")
+    assert processor < 0.3  # the machine may be busy
 
 
 def test_a_second_copy_of_the_plugin_does_no_harm(plugin, plugin_folder, iface):
