@@ -219,6 +219,21 @@ def test_the_losses_fall_and_memories_and_teacher_follow(backbone, arguments):
         assert np.mean([h[name] for h in history[-6:]]) < np.mean([h[name] for h in history[3:9]])  # queues are full
 
 
+def test_only_what_the_teacher_has_not_moved_away_from_is_remembered():
+    settings = MEVTSettings(**{**TINY, "momentum": (0.9, 1.0), "fresh": 0.2})
+    method = MEVT(build_backbone("vit_tiny_patch16_224", image_size=32, arguments=VIT_ARGS), settings, 40)
+    levels = len(method.queue.count)
+    for step in range(4):
+        rows = [torch.full((1, settings.embedding), 1.0 + step) for _ in range(levels)]
+        rows[-1] = torch.nn.functional.one_hot(torch.tensor([step]), settings.embedding).float()
+        method._remember(rows, step)
+    assert method._stored(-1, 4).argmax(dim=1).tolist() == [2, 3]  # 0.2 / (1 - 0.9) steps, and hardly more
+    assert method._stored(-1, 40).argmax(dim=1).tolist() == [0, 1, 2, 3]  # the teacher stands still
+    assert method._stored(0, 4).shape == (2, settings.embedding)
+    assert torch.allclose(method._stored(0, 4).norm(dim=1), torch.ones(2))
+    assert not len(method._stored(0, 9))
+
+
 @pytest.mark.parametrize(("backbone", "arguments"), BACKBONES)
 def test_weights_go_on_in_training_and_prediction(ground, tiny, tmp_path, backbone, arguments):
     result = wsss_geo.pretrain(

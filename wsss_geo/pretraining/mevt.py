@@ -71,7 +71,11 @@ class MEVTSettings:
     temperature: float = 0.2
     """Of the dense contrast and of pixel to global."""
     queue: int = 4096
-    """Vectors of past steps that every contrast remembers; 0: none."""
+    """Most vectors of past steps that every contrast remembers; 0: none."""
+    fresh: float = 0.1
+    """Age in steps up to which they count, as a share of 1 / (1 - momentum), the steps that the teacher averages.
+
+    The teacher moves on; vectors from before are told apart by their age alone, which teaches nothing."""
     w_global: float = 1.0
     w_dense: float = 1.0
     w_stage: float = 0.5
@@ -139,8 +143,8 @@ class MEVT(nn.Module):
         self.student = Branch(encoder, settings)
         self.teacher = deepcopy(self.student).requires_grad_(False)
         self.register_buffer("centre", torch.zeros(settings.prototypes))
-        #: One queue a scale of the dense contrast, the last one of whole views.
-        self.queue = ClassQueue(len(self.student.heads) + 1, settings.queue, settings.embedding)
+        #: One queue a scale of the dense contrast, the last one of whole views; the last number is that of the step.
+        self.queue = ClassQueue(len(self.student.heads) + 1, settings.queue, settings.embedding + 1)
 
     @property
     def product(self) -> Backbone:
@@ -171,13 +175,13 @@ class MEVT(nn.Module):
                     )
                 dense[level] = dense[level] + 0.5 * dense_contrast(
                     self.student.heads[level](anchors), partners, found.usable, found.apart,
-                    self._stored(level), s.temperature,
+                    self._stored(level, step), s.temperature,
                 )  # fmt: skip
                 remembered[level].append(partners[:, 0][found.usable[:, 0]])
                 if level == 0:
                     other = whole.unflatten(0, (2, count))[two]
                     pixel = pixel + 0.5 * pixel_to_global(
-                        self.student.pixel(anchors), other, found.usable, self._stored(-1), s.temperature
+                        self.student.pixel(anchors), other, found.usable, self._stored(-1, step), s.temperature
                     )
         terms = {
             "global": s.w_global * self._distil(pair, student, teacher, step),
@@ -185,12 +189,16 @@ class MEVT(nn.Module):
             "stage": s.w_stage * torch.stack(dense[1:]).sum(),
             "pixel": s.w_pixel * pixel,
         }
-        self._remember([torch.cat(parts) for parts in remembered] + [whole])
+        self._remember([torch.cat(parts) for parts in remembered] + [whole], step)
         return terms
 
     def after_step(self, step: int) -> None:
         """Let the teacher follow."""
-        ema_update(self.teacher, self.student, cosine_between(step / self.steps, *self.settings.momentum))
+        ema_update(self.teacher, self.student, self.momentum(step))
+
+    def momentum(self, step: int) -> float:
+        """Momentum of the teacher after ``step`` steps."""
+        return cosine_between(step / self.steps, *self.settings.momentum)
 
     def _distil(self, pair: Pair, student: Seen, teacher: Seen, step: int) -> Tensor:
         s = self.settings
@@ -213,17 +221,22 @@ class MEVT(nn.Module):
             pair.generator,
         )  # fmt: skip
 
-    def _stored(self, level: int) -> Tensor:
-        """Vectors in the queue of ``level``, -1 that of whole views."""
-        return self.queue.entries[level, : int(self.queue.count[level])]
+    def _stored(self, level: int, step: int) -> Tensor:
+        """Vectors in the queue of ``level``, -1 that of whole views, that are not older than the teacher allows."""
+        kept = self.queue.entries[level, : int(self.queue.count[level])]
+        slowness = 1 - self.momentum(step)
+        if slowness <= 0:
+            return kept[:, :-1]
+        return kept[kept[:, -1] >= step - self.settings.fresh / slowness, :-1]
 
-    def _remember(self, rows: list[Tensor]) -> None:
+    def _remember(self, rows: list[Tensor], step: int) -> None:
         """Queue the teacher's vectors [n,E] of every level; n may differ."""
         if not self.settings.queue:
             return
         counts = torch.tensor([len(r) for r in rows], device=self.centre.device)
         levels = torch.arange(len(rows), device=self.centre.device).repeat_interleave(counts)
-        self.queue.push(nn.functional.normalize(torch.cat(rows).float(), dim=-1), levels)
+        unit = nn.functional.normalize(torch.cat(rows).float(), dim=-1)
+        self.queue.push(nn.functional.pad(unit, (0, 1), value=float(step)), levels)
 
 
 def _mlp(width: int, hidden: int, out: int) -> nn.Sequential:

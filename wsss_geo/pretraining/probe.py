@@ -14,6 +14,7 @@ from wsss_geo.errors import InputError, ModelError, UsageError
 from wsss_geo.jobs import ProbeJob, ProbeResult
 from wsss_geo.nn.backbones import Backbone, load_weights
 from wsss_geo.nn.card import plan
+from wsss_geo.nn.device import choose_device
 from wsss_geo.nn.self_supervision import token_similarity
 from wsss_geo.nn.tensors import resize
 from wsss_geo.nn.weights_file import BackboneCard, read_backbone
@@ -56,8 +57,8 @@ def run(job: ProbeJob, report: Progress) -> ProbeResult:
         hint = f"use {max(1, size // encoder.patch) * encoder.patch}"
         raise UsageError(f"probe.size: {size} px is no multiple of the patch of {encoder.patch} px", hint)
     images = _images(job, card)
-    device = _device(job.device)
-    features, similar = _look(encoder.to(device), images, card, size, job.batch_size, report)
+    encoder.to(choose_device(job.device))
+    features, similar = _look(encoder, images, card, size, job.batch_size, report)
     classes = len(images.classes)
     classifier = fit_linear(features[images.train], images.labels[images.train], classes)
     predicted = classifier(features[~images.train]).argmax(dim=1)
@@ -88,12 +89,6 @@ def _encoder(job: ProbeJob, card: BackboneCard, weights: dict[str, Tensor]) -> B
         reason = str(error).splitlines()[0]
         raise ModelError(job.weights, f"weights and card do not fit ({reason})", "make it again") from None
     return encoder.eval().requires_grad_(False)
-
-
-def _device(name: str) -> torch.device:
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    return torch.device(name)
 
 
 @torch.inference_mode()

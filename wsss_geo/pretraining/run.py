@@ -79,7 +79,7 @@ def make_settings(job: PretrainJob) -> MEVTSettings:
     for name in ("hidden", "embedding", "prototypes", "tokens"):
         if getattr(settings, name) < 1:
             raise UsageError(f"setting {name}: {getattr(settings, name)} is out of range", "allowed: at least 1")
-    for name in ("local", "queue"):
+    for name in ("local", "queue", "fresh"):
         if getattr(settings, name) < 0:
             raise UsageError(f"setting {name}: {getattr(settings, name)} is out of range", "allowed: at least 0")
     for name in ("temperature", "sharp", "radius", "lr"):
