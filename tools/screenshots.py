@@ -34,6 +34,7 @@ PICTURES = {
     "dialog_segment": 64,
     "dialog_find_similar": 64,
     "dialog_train": 64,
+    "dialog_train_few_shot": 64,
     "dialog_models": 64,
     "dialog_set_up": 64,
     "options_page": 64,
