@@ -9,20 +9,10 @@ from importlib import metadata
 import numpy as np
 import pytest
 
+from hearing import Hearing
 from wsss_geo import doctor
 from wsss_geo.errors import EnvironmentFault, InputError
 from wsss_geo.info import describe_path
-from wsss_geo.progress import Progress
-
-
-class Heard(Progress):
-    def __init__(self):
-        super().__init__()
-        self.warnings = []
-
-    def emit(self, kind, fields):
-        if kind == "warn":
-            self.warnings.append(fields["message"])
 
 
 def test_model(tiny):
@@ -65,7 +55,7 @@ def test_anything_else(tmp_path):
 
 
 def test_doctor_finds_this_installation():
-    found = doctor.examine(Heard())
+    found = doctor.examine(Hearing())
     json.dumps(found)
     assert set(doctor._NEEDED) == set(found["packages"])
     assert found["gdal"]["drivers"]["COG"]
@@ -90,13 +80,13 @@ def test_doctor_names_what_is_missing_and_the_command(monkeypatch):
 
     monkeypatch.setattr(doctor.metadata, "version", lacking)
     monkeypatch.setattr(doctor.importlib, "import_module", broken)
-    heard = Heard()
+    heard = Hearing()
     with pytest.raises(EnvironmentFault, match="shapely, pyarrow, timm") as caught:
         doctor.examine(heard)
     assert '-m pip install --upgrade "shapely>=2.1" pyarrow "timm>=1.0.12"' in caught.value.hint
     assert caught.value.exit_code == 4
-    assert any("libarrow.so" in w for w in heard.warnings)
-    assert any("shapely 1.9.9 is older than 2.1" in w for w in heard.warnings)
+    assert "libarrow.so" in heard.said("warn")
+    assert "shapely 1.9.9 is older than 2.1" in heard.said("warn")
 
 
 def test_needed_packages_are_those_of_the_project():

@@ -259,6 +259,8 @@ def train(start, tmp_path_factory, tiles):
 @pytest.fixture(scope="session")
 def scene(tmp_path_factory):
     """Folder with long.tif, a scene of several bands of rows, and m.safetensors, a model for it."""
+    from small_model import write_model
+
     folder = tmp_path_factory.mktemp("scene")
     write_scene(folder / "long.tif")
     write_model(folder / "m.safetensors")
@@ -297,28 +299,3 @@ def write_scene(path, bands=6, width=128, seed=0):
     }  # fmt: skip
     with rasterio.open(path, "w", **profile) as file:
         file.write(pixels)
-
-
-def write_model(path, seed=1):
-    """A small network with random weights that tells several classes apart."""
-    import torch
-
-    from wsss_geo.classes import ClassScheme
-    from wsss_geo.nn.model_file import ModelCard, build_network, save_model
-    from wsss_geo.raster.normalisation import Normalisation
-
-    card = ModelCard(
-        "aerial",
-        {
-            "backbone": "vit_tiny_patch16_224", "image_size": 32, "decoder_width": 8,
-            "backbone_args": {"depth": 1, "embed_dim": 16, "num_heads": 1, "patch_size": 8},
-        },
-        ClassScheme.from_names(["sea", "land", "town"]), ("red", "green", "blue"),
-        Normalisation((0.0,) * 3, (255.0,) * 3, (0.5,) * 3, (0.2,) * 3), None, 32,
-    )  # fmt: skip
-    torch.manual_seed(seed)
-    network = build_network(card)
-    for layer in network.decoder.modules():  # random weights alone would give one class everywhere
-        if isinstance(layer, torch.nn.Conv2d) and layer.out_channels == 3:
-            layer.weight.data *= 40
-    save_model(path, network, card)

@@ -42,3 +42,9 @@ def tame(command, tmp_path):
         return outcome
 
     return check
+
+
+@pytest.fixture(scope="module")
+def marker(tmp_path_factory):
+    """A path that only code of a stranger would make a folder of."""
+    return tmp_path_factory.mktemp("marker") / "it ran"

@@ -19,10 +19,10 @@ from rasterio.transform import from_origin
 from safetensors.torch import load_file
 
 import wsss_geo
+from hearing import Hearing
 from wsss_geo.errors import InputError, ModelError, UsageError
 from wsss_geo.jobs import TrainJob
 from wsss_geo.nn.model_file import load_model
-from wsss_geo.progress import Progress
 from wsss_geo.tileset.dataset import TileDataset
 from wsss_geo.tileset.index import read_tileset
 from wsss_geo.tileset.mosaic import MosaicDataset
@@ -161,21 +161,12 @@ def test_a_killed_run_resumes_to_the_bit(tiles, tmp_path):
     os.kill(worker.pid, signal.SIGKILL)
     worker.wait()
     assert (cut / "resume.ckpt").exists()
-    heard = _Listener()
+    heard = Hearing()
     wsss_geo.train(tiles, out=cut, report=heard, **given)
-    assert any("going on after step" in m for m in heard.messages)
+    assert "going on after step" in heard.said()
     first, second = load_file(whole / "model.safetensors"), load_file(cut / "model.safetensors")
     assert all(torch.equal(first[n], second[n]) for n in first)
     assert rows_of(whole / "metrics.csv") == rows_of(cut / "metrics.csv")
-
-
-class _Listener(Progress):
-    def __init__(self):
-        super().__init__()
-        self.messages = []
-
-    def emit(self, kind, fields):
-        self.messages.append(str(fields.get("message", "")))
 
 
 def test_a_finished_run_is_not_done_again_and_not_overwritten(tiles, tmp_path):

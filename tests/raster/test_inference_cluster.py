@@ -18,44 +18,30 @@ import rasterio
 import torch
 from rasterio.transform import from_origin
 
-from wsss_geo.classes import ClassScheme
+from hearing import Hearing
+from small_model import CARD, write_model
 from wsss_geo.errors import Cancelled, EnvironmentFault, InputError, UsageError
 from wsss_geo.inference import run
 from wsss_geo.inference.band_order import card_of
 from wsss_geo.inference.sharing import Shard, describe_bands, parts_of, split, within
 from wsss_geo.jobs import PredictJob, ShardResult
-from wsss_geo.nn.model_file import ModelCard, build_network, save_model
+from wsss_geo.nn.model_file import build_network, save_model
 from wsss_geo.progress import Progress
-from wsss_geo.raster.normalisation import Normalisation
 
 psutil = pytest.importorskip("psutil", reason="comes with the extra wsss-geo[cluster]")
 ROOT = Path(__file__).parents[2]
 BANDS = 12
-CARD = ModelCard(
-    "aerial",
-    {
-        "backbone": "vit_tiny_patch16_224",
-        "image_size": 32,
-        "decoder_width": 8,
-        "backbone_args": {"depth": 1, "embed_dim": 16, "num_heads": 1, "patch_size": 8},
-    },
-    ClassScheme.from_names(["sea", "land", "town"]),
-    ("red", "green", "blue"),
-    Normalisation((0.0,) * 3, (255.0,) * 3, (0.5,) * 3, (0.2,) * 3),
-    None,
-    32,
-)
 
 
-class Report(Progress):
-    """Keeps what it hears; ``action`` is called once, when some of the raster is computed and nothing delivered."""
+class Report(Hearing):
+    """Calls ``action`` once, when some of the raster is computed and nothing delivered."""
 
     def __init__(self, action=None):
         super().__init__()
-        self.heard, self.action = [], action
+        self.action = action
 
     def emit(self, kind, fields):
-        self.heard.append((kind, dict(fields)))
+        super().emit(kind, fields)
         if self.action and kind == "progress" and fields["stage"] == "predict" and fields["done"] > 0:
             action, self.action = self.action, None
             action()
@@ -76,12 +62,7 @@ def scene(tmp_path_factory):
     }  # fmt: skip
     with rasterio.open(folder / "scene.tif", "w", **profile) as file:
         file.write(pixels)
-    torch.manual_seed(1)
-    network = build_network(CARD)
-    for layer in network.decoder.modules():  # random weights alone would give one class everywhere
-        if isinstance(layer, torch.nn.Conv2d) and layer.out_channels == 3:
-            layer.weight.data *= 40
-    save_model(folder / "m.safetensors", network, CARD)
+    write_model(folder / "m.safetensors")
     run.run(job(folder, "whole"), Progress())
     with rasterio.open(folder / "whole.tif") as file:
         assert len(np.unique(file.read(1))) > 2
@@ -145,7 +126,7 @@ def test_shards_in_any_order_then_finish(scene, tmp_path):
         run.run(job(scene, "shards", shard="2/3", overlap=0.5), Progress())
     last = run.run(job(scene, "shards", shard="2/3"), report)
     assert last.finished == last.total == BANDS
-    assert any("--finish" in f["message"] for k, f in report.heard if k == "info")
+    assert "--finish" in report.said("info")
     result = run.run(job(scene, "shards", finish=True), Progress())
     assert digests(scene, "shards") == digests(scene, "whole")
     assert result.windows == run_windows(scene)

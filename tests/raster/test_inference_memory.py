@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import json
 import os
@@ -14,35 +15,26 @@ import rasterio
 import torch
 from rasterio.transform import from_origin
 
-from wsss_geo.classes import ClassScheme
+from hearing import Hearing
+from small_model import CARD as SMALL
+from small_model import write_model
 from wsss_geo.errors import EnvironmentFault, UsageError
 from wsss_geo.inference import run
 from wsss_geo.inference.compute import Engine, needed_for, open_task
 from wsss_geo.job_fields import parse_bytes
 from wsss_geo.jobs import PredictJob
-from wsss_geo.nn.model_file import ModelCard, build_network, load_model, save_model
+from wsss_geo.nn.model_file import load_model
 from wsss_geo.progress import Progress
-from wsss_geo.raster.normalisation import Normalisation
 from wsss_geo.streaming.estimate import duration
 from wsss_geo.streaming.limits import Limits
 from wsss_geo.streaming.predictor import build_predictor
 from wsss_geo.streaming.probe import probe
 
 ROOT = Path(__file__).parents[2]
-CARD = ModelCard(
-    "aerial",
-    {
-        "backbone": "vit_tiny_patch16_224",
-        "image_size": 256,
-        "decoder_width": 8,
-        "backbone_args": {"depth": 1, "embed_dim": 16, "num_heads": 1, "patch_size": 16},
-    },
-    ClassScheme.from_names(["sea", "land", "town"]),
-    ("red", "green", "blue"),
-    Normalisation((0.0,) * 3, (255.0,) * 3, (0.5,) * 3, (0.2,) * 3),
-    None,
-    256,
-)
+CARD = dataclasses.replace(
+    SMALL, tile_size=256,
+    network={**SMALL.network, "image_size": 256, "backbone_args": {**SMALL.network["backbone_args"], "patch_size": 16}},
+)  # fmt: skip
 #: What the process may have, and its address space: libraries reserve much more than they use.
 ALLOWED, ADDRESSES = "1200MiB", 3 << 30
 PROGRAM = """
@@ -58,17 +50,6 @@ print(next(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmH
 """
 
 
-class Report(Progress):
-    """Keeps what it hears."""
-
-    def __init__(self):
-        super().__init__()
-        self.heard = []
-
-    def emit(self, kind, fields):
-        self.heard.append((kind, dict(fields)))
-
-
 @pytest.fixture(scope="module")
 def wide(tmp_path_factory):
     """Folder with wide.tif (60 000 pixels wide) and a small model."""
@@ -80,8 +61,7 @@ def wide(tmp_path_factory):
     }  # fmt: skip
     with rasterio.open(folder / "wide.tif", "w", **profile):
         pass
-    torch.manual_seed(1)
-    save_model(folder / "m.safetensors", build_network(CARD), CARD)
+    write_model(folder / "m.safetensors", CARD)
     return folder
 
 
@@ -117,7 +97,7 @@ def test_a_run_keeps_to_the_memory_that_is_allowed(wide):
 
 
 def test_too_little_memory_is_refused_with_the_figure(wide):
-    report = Report()
+    report = Hearing()
     with pytest.raises(EnvironmentFault, match=r"800 MiB of memory are allowed, at least \d+ MiB are needed") as caught:
         run.run(job(wide, "refused", max_memory="800MiB"), report)
     assert caught.value.exit_code == 4

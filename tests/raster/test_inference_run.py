@@ -21,6 +21,7 @@ import torch
 from affine import Affine
 from rasterio.crs import CRS
 
+from hearing import Hearing
 from wsss_geo.classes import ClassScheme
 from wsss_geo.errors import EnvironmentFault, InputError, UsageError
 from wsss_geo.inference import compute, run
@@ -55,18 +56,6 @@ class Colours:
         time.sleep(self.delay)
         maps = torch.nn.functional.avg_pool2d(image01, self.patch)
         return maps, maps if with_cam else None
-
-
-class Report(Progress):
-    def __init__(self):
-        super().__init__()
-        self.heard = []
-
-    def emit(self, kind, fields):
-        self.heard.append((kind, dict(fields)))
-
-    def said(self, word):
-        return [f for k, f in self.heard if k in ("info", "warn") and word in f["message"]]
 
 
 @pytest.fixture
@@ -114,7 +103,7 @@ def test_all_outputs_of_a_turned_raster(model, tmp_path):
     pixels[:, :100, :90] = 0
     raster = write(tmp_path / "scene.tif", pixels, nodata=0)
     out = tmp_path / "cover.tif"
-    report = Report()
+    report = Hearing()
     result = run.run(
         job(model, raster, out, confidence=str(tmp_path / "c.tif"), cam=str(tmp_path / "cam.tif"),
             polygons=str(tmp_path / "p.gpkg")),
@@ -148,7 +137,7 @@ def test_all_outputs_of_a_turned_raster(model, tmp_path):
     assert record["job"]["out"] == str(out)
     assert record["result"]["windows"] == result.windows > 0
     assert (tmp_path / "cover.qml").exists()
-    assert report.said("memory")
+    assert "memory" in report.said()
     assert not leftovers(tmp_path)
 
 
@@ -157,9 +146,9 @@ def test_resampled_raster_keeps_its_own_grid(model, tmp_path):
     pixels[:, 17:23, 40:41] = 0
     raster = write(tmp_path / "scene.tif", pixels, nodata=0)
     model.card = dataclasses.replace(CARD, gsd=0.81)
-    report = Report()
+    report = Hearing()
     run.run(job(model, raster, tmp_path / "a.tif"), report)
-    assert report.said("instead of")
+    assert "instead of" in report.said()
     labels = read(tmp_path / "a.tif")
     np.testing.assert_array_equal(labels == 255, (pixels == 0).all(axis=0))
     run.run(job(model, raster, tmp_path / "b.tif", resample=False), report)
@@ -203,9 +192,9 @@ def test_several_rasters_go_into_a_folder(model, tmp_path):
 
 def test_raster_without_georeference(model, tmp_path):
     raster = write(tmp_path / "plain.tif", picture(60, 70), Affine.identity(), None)
-    report = Report()
+    report = Hearing()
     result = run.run(job(model, raster, tmp_path / "m.tif"), report)
-    assert report.said("pixel")
+    assert "pixel" in report.said()
     assert sum(result.area_m2.values()) == 60 * 70
 
 
@@ -228,7 +217,7 @@ def test_outputs_never_replace_inputs(model, tmp_path):
         run.run(job(model, raster, tmp_path / "none" / "m.tif"), Progress())
 
 
-class Stopped(Report):
+class Stopped(Hearing):
     """Calls ``action`` once half of the raster is done."""
 
     def __init__(self, action):
@@ -277,16 +266,16 @@ def test_full_disk_is_said_before_and_survived(model, tmp_path, monkeypatch):
     with pytest.raises(EnvironmentFault):
         run.run(job(model, raster, tmp_path / "m.tif"), Stopped(fill))
     assert leftovers(tmp_path) == ["m.tif.work"]
-    report = Report()
+    report = Hearing()
     run.run(job(model, raster, tmp_path / "m.tif"), report)
-    assert report.said("going on")
+    assert "going on" in report.said()
     assert (tmp_path / "m.tif").read_bytes() == (tmp_path / "whole.tif").read_bytes()
     assert not leftovers(tmp_path)
 
 
 PROGRAM = """
 import sys
-sys.path[:0] = [{tests!r}, {root!r}]
+sys.path[:0] = {places!r}
 import test_inference_run as t
 network = t.Colours()
 network.delay = {delay}
@@ -306,7 +295,8 @@ def test_killed_at_any_moment_the_same_command_ends_with_the_same_bytes(model, t
         path.unlink()
     fields = {k: v for k, v in wanted.to_json().items() if k != "command"}
     here = Path(__file__)
-    program = PROGRAM.format(tests=str(here.parent), root=str(here.parents[2]), delay=0.04, job=fields)
+    places = [str(p) for p in (here.parent, here.parents[1] / "support", here.parents[2])]
+    program = PROGRAM.format(places=places, delay=0.04, job=fields)
     most = []
     for share in (0.15, 0.5, 0.85):
         process = subprocess.Popen([sys.executable, "-c", program], start_new_session=True)
@@ -322,9 +312,9 @@ def test_killed_at_any_moment_the_same_command_ends_with_the_same_bytes(model, t
         process.wait()
         assert not outputs[0].exists()
     assert most == sorted(most)
-    report = Report()
+    report = Hearing()
     result = run.run(wanted, report)
-    assert report.said("going on")
+    assert "going on" in report.said()
     assert [hashlib.sha256(p.read_bytes()).digest() for p in outputs] == whole
     assert result.windows == json.loads((tmp_path / "m.tif.json").read_text())["result"]["windows"]
     assert not leftovers(tmp_path)
@@ -342,10 +332,10 @@ def test_other_options_or_damage_start_afresh(model, tmp_path, monkeypatch):
             run.run(job(model, raster, tmp_path / "m.tif", **options), Stopped(fill))
 
     begin(threshold=0.3)
-    report = Report()
+    report = Hearing()
     run.run(job(model, raster, tmp_path / "m.tif", threshold=0.4), report)
-    assert report.said("starting afresh")
-    assert not report.said("going on")
+    assert "starting afresh" in report.said()
+    assert "going on" not in report.said()
     assert read(tmp_path / "m.tif").tobytes() == read(tmp_path / "whole.tif").tobytes()
     for damage in (b"", b"nonsense"):
         begin(threshold=0.4)
@@ -383,6 +373,6 @@ def test_engine_number_is_part_of_the_key(model, tmp_path, monkeypatch):
     with pytest.raises(EnvironmentFault):
         run.run(job(model, raster, tmp_path / "m.tif"), Stopped(fill))
     monkeypatch.setattr(compute, "_ENGINE", -1)
-    report = Report()
+    report = Hearing()
     run.run(job(model, raster, tmp_path / "m.tif"), report)
-    assert report.said("another program")
+    assert "another program" in report.said()

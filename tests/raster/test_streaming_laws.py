@@ -2,137 +2,18 @@
 
 from __future__ import annotations
 
-import contextlib
-from dataclasses import dataclass
-from unittest import mock
-
 import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from array_scenes import IDS, ConstantModel, MeanModel, cut_into, grids, picture, rasters, run, view_sets
 from wsss_geo.errors import ModelError
 from wsss_geo.jobs import REFINEMENTS
 from wsss_geo.nn.network import Network
-from wsss_geo.raster.normalisation import Normalisation
-from wsss_geo.raster.reader import Tile
-from wsss_geo.streaming import layout as layout_module
-from wsss_geo.streaming import refine as refine_module
-from wsss_geo.streaming.batches import cut_batches
 from wsss_geo.streaming.layout import plan
-from wsss_geo.streaming.predictor import Predictor
-from wsss_geo.streaming.refine import Refinement, halo_pixels
-from wsss_geo.streaming.stream import Decoding, stream
-from wsss_geo.streaming.strips import StripPlan, read_strips
 from wsss_geo.streaming.views import View, list_views
-
-IDS = np.array([3, 7, 11, 200], np.uint8)
-
-
-@dataclass
-class ArrayReader:
-    pixels: np.ndarray
-    valid: np.ndarray
-    reads: list
-
-    def read(self, window):
-        rows, cols = window.slices
-        self.reads.append(window)
-        return Tile(self.pixels[:, rows, cols], self.valid[rows, cols])
-
-
-class ConstantModel:
-    """Always the same class probabilities."""
-
-    def __init__(self, patch, probabilities):
-        self.patch = patch
-        self.probabilities = torch.tensor(probabilities)
-
-    def predict(self, image01, scores="decoder", with_cam=False):
-        batch, _, height, width = image01.shape
-        shape = (batch, len(self.probabilities), height // self.patch, width // self.patch)
-        maps = self.probabilities[None, :, None, None].expand(shape)
-        return maps, maps[:, 1:] if with_cam else None
-
-
-class MeanModel:
-    """The class scores of a token are those its pixels show: the mean of each band over the token."""
-
-    def __init__(self, patch):
-        self.patch = patch
-
-    def predict(self, image01, scores="decoder", with_cam=False):
-        maps = torch.nn.functional.avg_pool2d(image01, self.patch)
-        return maps, maps[:, 1:] if with_cam else None
-
-
-def run(model, pixels, valid, *, window, overlap=0.25, batch=3, threads=2, target=None, views=None, **options):
-    """Predict the raster ``pixels`` and return mask, confidence, cam and the number of windows."""
-    height, width = pixels.shape[1:]
-    target = target or (height, width)
-    method = options.pop("refine", "none")
-    layout = plan((height, width), target, model.patch, window, overlap, batch, halo=halo_pixels(method))
-    reader = ArrayReader(pixels, valid, [])
-    strips = StripPlan(height, width, options.pop("block", 7), 5, pixels.shape[0])
-    bands = pixels.shape[0]
-    normalisation = Normalisation((0.0,) * bands, (255.0,) * bands, (0.5,) * bands, (1.0,) * bands)
-    cam = options.pop("cam", False)
-    predictor = Predictor(model, normalisation, with_cam=cam, views=views or list_views())
-    classes = options.pop("classes", bands)
-    refinement = None
-    if method != "none":
-        refinement = Refinement(method, layout, ArrayReader(pixels, valid, []).read, predictor.image01)
-    done, windows = [], []
-    bands = options.setdefault("bands", range(len(layout.bands)))
-    groups = layout.groups_of(bands)
-    first_row = layout.group_starts(groups[0])[0] * layout.patch
-    with contextlib.closing(read_strips(reader, strips, first_row, threads)) as source:
-        stream(
-            cut_batches(layout, source, groups, batch),
-            predictor,
-            layout,
-            Decoding(IDS[:classes], options.pop("threshold", 0.0), options.pop("confidence", True), refinement),
-            done.append,
-            channels=classes + (classes - 1 if cam else 0),
-            passed=lambda p: windows.append(p.windows),
-            **options,
-        )
-    mask = np.concatenate([d.pixels.mask for d in done])
-    confidence = None if done[0].pixels.confidence is None else np.concatenate([d.pixels.confidence for d in done])
-    maps = np.concatenate([d.cam for d in done]) if cam else None
-    counts = np.concatenate([d.pixels.counts for d in done])
-    whole = bands == range(len(layout.bands))
-    assert mask.shape == target if whole else mask.shape[1] == target[1]
-    np.testing.assert_array_equal(counts.sum(0), [(mask == i).sum() for i in IDS[:classes]])
-    return mask, confidence, maps, sum(windows), reader
-
-
-@st.composite
-def rasters(draw, most=90):
-    height, width = draw(st.integers(1, most)), draw(st.integers(1, most))
-    rng = np.random.default_rng(draw(st.integers(0, 1 << 30)))
-    pixels = rng.integers(0, 256, (4, height, width), dtype=np.uint8)
-    valid = rng.random((height, width)) < draw(st.sampled_from([0.0, 0.02, 0.5, 1.0, 1.0]))
-    return pixels, valid
-
-
-grids = st.tuples(st.sampled_from([1, 3, 4, 8]), st.integers(1, 6), st.sampled_from([0.0, 0.25, 0.5, 0.8]))
-
-
-@contextlib.contextmanager
-def cut_into(band_rows, columns=512):
-    """Bands of so many mask rows, and tiles of so many columns of cells where bands are refined."""
-    with (
-        mock.patch.object(layout_module, "BAND_ROWS", band_rows),
-        mock.patch.object(refine_module, "_COLUMNS", columns),
-    ):
-        yield
-
-
-view_sets = st.builds(
-    list_views, st.sampled_from([None, (1.0,), (0.5, 1.0), (1.0, 1.3, 2.0)]), st.booleans(), st.booleans()
-)
 
 
 @settings(max_examples=60, deadline=None)
@@ -281,110 +162,6 @@ def test_activation_maps_keep_the_token_grid():
     assert cam.shape == (75, 9, 3)
     assert (cam[1:] == [51, 153, 204]).all()
     assert (cam[0] == 0).all()
-
-
-@pytest.mark.parametrize(
-    ("flips", "rotations", "count"), [(False, False, 1), (True, False, 4), (False, True, 4), (True, True, 8)]
-)
-def test_views_are_symmetries_of_the_square(flips, rotations, count):
-    views = list_views(None, flips, rotations)
-    corner = torch.arange(9.0).view(1, 1, 3, 3)
-    seen = {tuple(view.of(corner, 1).flatten().tolist()) for view in views}
-    assert len(views) == len(seen) == count
-    for view in views:
-        torch.testing.assert_close(view.undone(view.of(corner, 1), 3), corner, rtol=0, atol=0)
-
-
-def test_scaled_views_keep_to_what_the_network_takes():
-    image = torch.rand(1, 3, 64, 64)
-    assert [View(s).of(image, 16).shape[-1] for s in (0.1, 0.5, 0.75, 1, 1.25, 2)] == [16, 32, 48, 64, 80, 128]
-    assert len(list_views((1, 0.5, 1), flips=True)) == 8  # a scale given twice counts once
-
-
-@settings(max_examples=25, deadline=None)
-@given(rasters(60), st.sampled_from([3, 8]), st.booleans(), st.booleans())
-def test_what_is_seen_turned_or_mirrored_comes_back_to_its_place(raster, patch, flips, rotations):
-    """Each token says what it shows, so every view must say the same of the same place."""
-    pixels, valid = raster
-    plain, turned = (
-        run(MeanModel(patch), pixels, valid, window=patch * 4, views=v, cam=True)
-        for v in ((View(),), list_views(None, flips, rotations))
-    )
-    assert np.abs(plain[1].astype(int) - turned[1]).max() <= 1  # sums of floats in another order
-    assert np.abs(plain[2].astype(int) - turned[2]).max() <= 1
-    assert (plain[0] != turned[0]).mean() <= 0.002
-
-
-@pytest.mark.parametrize("scales", [(0.5,), (0.75, 1.0, 1.25), (2.0,), (1.6, 0.6)])
-def test_what_is_seen_at_another_scale_comes_back_to_its_place(scales):
-    """As on the ground: the model says how far right and down a token is."""
-    height, width = 192, 256
-    rows, cols = np.mgrid[:height, :width]
-    right, down = (cols + 0.5) / width, (rows + 0.5) / height
-    pixels = (np.stack([right, down, 0 * right, 0 * right]) * 255).astype(np.float32)
-    views = list_views(scales, rotations=True)
-    mask, confidence, *_ = run(MeanModel(8), pixels, np.ones((height, width), bool), window=64, views=views)
-    inside = (slice(16, -16), slice(16, -16))
-    edge = np.abs(right - down) > 0.12
-    # where a window ends, the coarser grid repeats its last token: up to half a step of it
-    assert np.abs(confidence / 255 - np.maximum(right, down))[inside][edge[inside]].max() < 0.02
-    clear = np.abs(right - down) > 0.03
-    np.testing.assert_array_equal(mask[inside][clear[inside]], np.where(right > down, *IDS[:2])[inside][clear[inside]])
-
-
-def test_views_that_disagree_are_averaged():
-    class LeftModel(MeanModel):
-        """Bright where the window's left half is, whatever it shows."""
-
-        def predict(self, image01, scores="decoder", with_cam=False):
-            maps = torch.zeros(len(image01), 4, image01.shape[2] // 8, image01.shape[3] // 8)
-            maps[:, 0, :, : maps.shape[3] // 2] = 1
-            return maps, None
-
-    pixels, valid = np.zeros((4, 32, 32), np.uint8), np.ones((32, 32), bool)
-    for views in (list_views(None, flips=True), list_views(None, rotations=True), list_views((1, 2), True, True)):
-        _, confidence, *_ = run(LeftModel(8), pixels, valid, window=32, views=views)
-        assert (confidence == 128).all()
-
-
-def picture(height, width, seed=0):
-    """Four soft fields, uint8 [4, H, W]."""
-    coarse = torch.from_numpy(np.random.default_rng(seed).random((1, 4, height // 24 + 2, width // 24 + 2), np.float32))
-    smooth = torch.nn.functional.interpolate(coarse, size=(height, width), mode="bicubic")
-    return (smooth[0].clamp(0, 1) * 255).to(torch.uint8).numpy()
-
-
-@pytest.mark.parametrize("method", ["par", "crf"])
-@pytest.mark.parametrize("hole", [False, True])
-def test_refinement_knows_no_borders_of_bands_and_tiles(method, hole):
-    pixels, valid = picture(171, 203), np.ones((171, 203), bool)
-    if hole:
-        valid[60:90, 40:130] = False
-    results = []
-    for band_rows, columns in ((512, 512), (64, 512), (32, 24)):
-        with cut_into(band_rows, columns):
-            results.append(run(MeanModel(8), pixels, valid, window=64, refine=method, cam=True))
-    for other in results[1:]:
-        assert (other[0] != results[0][0]).sum() <= 1  # floats in other vector lanes may differ in the last bit
-        assert np.abs(other[1].astype(int) - results[0][1]).max() <= 1
-        np.testing.assert_array_equal(other[2], results[0][2])
-
-
-@pytest.mark.parametrize("method", ["par", "crf"])
-def test_refinement_moves_borders_to_those_of_the_image(method):
-    rng = np.random.default_rng(0)
-    truth = np.zeros((90, 111), int)
-    truth[:, 43:] = 1
-    truth[37:, 61:] = 2
-    pixels = np.zeros((4, 90, 111))
-    np.put_along_axis(pixels, truth[None], 200, axis=0)
-    pixels = np.clip(pixels + 30 + rng.normal(0, 8, pixels.shape), 0, 255).astype(np.uint8)
-    valid = np.ones(truth.shape, bool)
-    wrong = {
-        refine: (run(MeanModel(16), pixels, valid, window=96, refine=refine)[0] != IDS[truth]).sum()
-        for refine in ("none", method)
-    }
-    assert wrong[method] < 0.7 * wrong["none"]
 
 
 class Attending(torch.nn.Module):

@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import wsss_geo
+from hearing import Hearing
 from wsss_geo.classes import ClassScheme, LandCoverClass
 from wsss_geo.errors import InputError, UsageError
 from wsss_geo.progress import Progress
@@ -285,15 +286,10 @@ def test_a_model_that_has_changed_since_is_left_out(tiny, tmp_path):
     model.write_bytes(tiny.model.read_bytes())
     wsss_geo.predict(tiny.scene, model=model, out=tmp_path / "m.tif", device="cpu")
     model.write_bytes(model.read_bytes() + b" ")
-    warned = []
-
-    class Ear(Progress):
-        def warn(self, text):
-            warned.append(text)
-
-    wsss_geo.write_report(tmp_path / "m.tif", out=tmp_path / "r.html", report=Ear())
-    assert any("no longer the model" in text for text in warned)
-    assert any("no confidence raster" in text for text in warned)
+    heard = Hearing()
+    wsss_geo.write_report(tmp_path / "m.tif", out=tmp_path / "r.html", report=heard)
+    assert "no longer the model" in heard.said("warn")
+    assert "no confidence raster" in heard.said("warn")
     page = check_harmless((tmp_path / "r.html").read_text(encoding="utf-8"))
     assert "Model" not in page.words
     assert "Range" not in page.words

@@ -2,46 +2,25 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
-from pathlib import Path
 
 import geopandas
 import numpy as np
 import pytest
 import rasterio
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from rasterio.transform import from_origin
 from shapely.geometry import Point, box
 
+from hearing import Hearing
 from wsss_geo.classes import ClassScheme, write_classes
 from wsss_geo.errors import InputError, UsageError
 from wsss_geo.jobs import TileJob
-from wsss_geo.progress import Progress
-from wsss_geo.tileset.cells import source_names
 from wsss_geo.tileset.dataset import TileDataset
 from wsss_geo.tileset.index import COLUMNS, read_tileset
-from wsss_geo.tileset.splits import leaking, split_scenes
-from wsss_geo.tileset.tags_csv import read_rows
 from wsss_geo.tiling.run import run
 
 NAMES = ["field", "water"]
 TRANSFORM = from_origin(600000, 5400000, 0.5, 0.5)
-
-
-class Heard(Progress):
-    """Keeps what was said."""
-
-    def __init__(self):
-        super().__init__()
-        self.said = []
-
-    def emit(self, kind, fields):
-        self.said.append((kind, fields.get("message", "")))
-
-    def warnings(self):
-        return [m for k, m in self.said if k == "warn"]
 
 
 def write_raster(path, array, crs="EPSG:32633", transform=TRANSFORM, **more):
@@ -140,10 +119,10 @@ def test_smaller_images_are_padded_and_nodata_dropped(tmp_path):
     pixels[:, :, :64] = 0
     pixels[:, 0, 0] = 5
     write_raster(tmp_path / "scene.tif", pixels, nodata=0)
-    heard = Heard()
+    heard = Hearing()
     result = tile(tmp_path, heard=heard)
     assert result.total == 1  # 40 x 64 at column 0 is nodata, at column 36 it is half valid
-    assert any("nodata" in m for _, m in heard.said)
+    assert "nodata" in heard.said()
     dataset = TileDataset(read_tileset(tmp_path / "tiles"), "train")
     item = dataset[0]
     assert item["image01"].shape == (3, 64, 64)
@@ -265,11 +244,11 @@ def test_colour_masks_match_by_nearest_folder(tmp_path):
         mask[:] = np.array(colour)[:, None, None]
         mask[:, :16] = 1
         write_raster(tmp_path / area / "masks" / "p.png", mask, None, None, driver="PNG")
-    heard = Heard()
+    heard = Hearing()
     rasters = [str(tmp_path / a / "images") for a in ("east", "west")]
     run(TileJob(rasters, str(tmp_path / "tiles"), str(tmp_path), str(tmp_path / "c.json"), size=64), heard)
     assert tags_of(tmp_path) == {"east_images_p_r0_c0": ["a"], "west_images_p_r0_c0": ["b"]}
-    assert any("25.00% of the mask pixels" in w for w in heard.warnings())
+    assert "25.00% of the mask pixels" in heard.said("warn")
     item = TileDataset(read_tileset(tmp_path / "tiles"), "all", with_masks=True)[1]
     assert (item["mask"][:16] == 255).all()
     assert (item["mask"][16:] == 1).all()
@@ -302,9 +281,9 @@ def test_bad_tables_are_told_apart(scene, text, sentence):
 
 
 def test_what_is_only_odd_is_warned_of(scene):
-    heard = Heard()
+    heard = Hearing()
     tile(scene, table(scene, "tile_id,tags\nscene_r0_c0,water\nfoo,water\n"), heard)
-    said = "\n".join(heard.warnings())
+    said = heard.said("warn")
     assert "1 of 2 tags fit no tile (first: tile_id foo)" in said
     assert "only one class is tagged" in said
     assert "too few scenes to hold any out for val" in said
@@ -395,63 +374,3 @@ def test_percentiles_stretch_other_than_8_bit(tmp_path):
     assert found.low[0] == pytest.approx(105, abs=8)
     assert found.high[0] == pytest.approx(1095, abs=8)
     assert found.mean[0] == pytest.approx(0.5, abs=0.03)
-
-
-@settings(max_examples=60, deadline=None)
-@given(
-    scenes=st.lists(st.integers(0, 12), min_size=1, max_size=60),
-    val=st.floats(0.05, 0.4),
-    test=st.floats(0.0, 0.4),
-    seed=st.integers(0, 99),
-)
-def test_split_law(scenes, val, test, seed):
-    """Whole scenes, the same for the same seed, something always trains, held-out shares are met."""
-    names = [f"s{i}" for i in scenes]
-    tags = np.random.default_rng(seed).random((len(names), 3)) < 0.4
-    split = split_scenes(names, tags, val, test, seed)
-    assert split == split_scenes(names, tags, val, test, seed)
-    assert set(split) == set(names)
-    assert "train" in split.values()
-    if len(split) >= 3:
-        assert "val" in split.values()
-
-
-def test_split_shows_rare_classes_to_both_sides():
-    names = [f"s{i}" for i in range(40)]
-    tags = np.zeros((40, 2), bool)
-    tags[:, 0] = True
-    tags[[5, 17], 1] = True
-    for seed in range(10):
-        split = split_scenes(names, tags, 0.1, 0.0, seed)
-        assert sorted({split["s5"], split["s17"]}) == ["train", "val"]
-
-
-def test_leaking_spares_touching_tiles():
-    areas = np.array([box(0, 0, 10, 10), box(10, 0, 20, 10), box(15, 0, 25, 10), None])
-    split = np.array(["val", "train", "train", "train"], dtype=object)
-    assert leaking(areas, split).tolist() == [False, False, False, False]
-    areas[1] = box(9, 0, 19, 10)
-    assert leaking(areas, split).tolist() == [False, True, False, False]
-
-
-@given(st.lists(st.text("ab/. é-", min_size=1, max_size=8).filter(lambda t: t.strip("/. ")), max_size=8, unique=True))
-def test_source_names_are_unique_words(parts):
-    names = source_names([Path("/data") / p.strip("/") for p in parts])
-    assert len(set(names)) == len(parts)
-    assert not any("/" in n or " " in n for n in names)
-
-
-@settings(max_examples=300, deadline=None)
-@given(
-    st.one_of(
-        st.binary(max_size=80),
-        st.text('xytags_idpath,;|\t\n\r"[]01.einf-\0é', max_size=80).map(
-            lambda t: ("x,y,path,tile_id,tags\n" + t).encode("utf-8", "surrogatepass")
-        ),
-    )
-)
-def test_any_bytes_are_read_or_refused(tmp_path_factory, content):
-    path = tmp_path_factory.getbasetemp() / "fuzz.csv"
-    path.write_bytes(content)
-    with contextlib.suppress(InputError):
-        assert all(r.xy is None or np.isfinite(r.xy).all() for r in read_rows(path))

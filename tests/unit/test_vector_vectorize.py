@@ -8,10 +8,10 @@ import pytest
 import rasterio
 from affine import Affine
 
+from hearing import Hearing
 from wsss_geo.classes import ClassScheme, write_classes
 from wsss_geo.errors import InputError, UsageError
 from wsss_geo.jobs import VectorizeJob
-from wsss_geo.progress import Progress
 from wsss_geo.raster.mask_classes import read_mask_classes
 from wsss_geo.tracing import cam_labels
 from wsss_geo.tracing import run as vectorize
@@ -19,20 +19,6 @@ from wsss_geo.vector import polygonize
 
 SCHEME = ClassScheme.from_names(["water", "Wald", "道路"])
 TRANSFORM = Affine(0.5, 0, 500_000, 0, -0.5, 5_400_000)
-
-
-class Ears(Progress):
-    """Remembers what a run said."""
-
-    def __init__(self):
-        super().__init__()
-        self.heard = []
-
-    def emit(self, kind, fields):
-        self.heard.append((kind, fields))
-
-    def kinds(self):
-        return {kind for kind, _ in self.heard}
 
 
 def labels(height=70, width=50):
@@ -54,7 +40,7 @@ def save(path, array, nodata=255, crs="EPSG:32633", transform=TRANSFORM, **optio
 
 def run(report=None, **fields):
     return vectorize.run(VectorizeJob(**{k: str(v) if k in ("mask", "out", "classes", "confidence") else v
-                                         for k, v in fields.items()}), report or Ears())  # fmt: skip
+                                         for k, v in fields.items()}), report or Hearing())  # fmt: skip
 
 
 def test_same_as_polygonize(tmp_path, monkeypatch):
@@ -64,7 +50,7 @@ def test_same_as_polygonize(tmp_path, monkeypatch):
     save(tmp_path / "cover.tif", mask)
     save(tmp_path / "sure.tif", confidence, nodata=None)
     write_classes(SCHEME, tmp_path / "classes.json")
-    report = Ears()
+    report = Hearing()
     result = run(
         report, mask=tmp_path / "cover.tif", out=tmp_path / "cover.parquet", classes=tmp_path / "classes.json",
         confidence=tmp_path / "sure.tif", min_area=0.5, simplify=1.0,
@@ -124,18 +110,18 @@ def test_colours_of_the_palette(tmp_path):
     path = save(tmp_path / "cover.tif", labels(), photometric="palette")
     with rasterio.open(path, "r+") as dataset:
         dataset.write_colormap(1, {0: (1, 2, 3, 255), 1: (4, 5, 6, 255), 2: (7, 8, 9, 255)})
-    report = Ears()
+    report = Hearing()
     run(report, mask=path, out=tmp_path / "a.shp")
-    assert "warn" in report.kinds()
+    assert report.said("warn")
     assert '"1,2,3,153"' in (tmp_path / "a.qml").read_text(encoding="utf-8")
     assert set(geopandas.read_file(tmp_path / "a.shp")["class"]) == {"0", "1", "2"}
 
 
 def test_without_crs_it_says_so(tmp_path):
     save(tmp_path / "cover.tif", labels(), crs=None, transform=Affine.identity())
-    report = Ears()
+    report = Hearing()
     result = run(report, mask=tmp_path / "cover.tif", out=tmp_path / "a.gpkg", min_area=2)
-    assert any(kind == "info" and "square units" in fields["message"] for kind, fields in report.heard)
+    assert "square units" in report.said("info")
     assert sum(result.area_m2.values()) == (labels() != 255).sum()
 
 
