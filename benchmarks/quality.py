@@ -47,11 +47,11 @@ ABLATIONS = {
     "aerial, presence not charged": Variant("aerial", {"w_present": 0.0}),
     "aerial, one-tag scenes only": Variant("aerial", {"start": 1.0}),
     "aerial, teacher by evidence only": Variant("aerial", {"ramp": 1e9}),
+    "aerial, every token labelled": Variant("aerial", {"confidence": 0.0}),
     "aerial, evidence from middle tokens": Variant("aerial", {"middle": 0.5}),
     "aerial, best twelfth of tokens": Variant("aerial", {"top": 1 / 12}),
     "aerial, maximum pooling": Variant("aerial", {"top": 1e-6}),
     "aerial, mean pooling": Variant("aerial", {"top": 1.0}),
-    "aerial, classes half balanced": Variant("aerial", {"balance": 0.5}),
     "aerial, pixels not balanced": Variant("aerial", {"balance": 0.0}),
     "aerial, tiles drawn alike": Variant("aerial", {"rare": 0.0}),
 }

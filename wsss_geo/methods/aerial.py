@@ -53,7 +53,8 @@ class AerialSettings(ScratchSettings):
     """Share of the run before the teacher labels scenes of several tags; those of one tag are labels from the first."""
     ramp: float = 0.3
     """Share of the run over which the teacher's decoder takes over from its evidence."""
-    confidence: float = 0.7
+    confidence: float = 0.5
+    """Least share of the leading class for a label: at 0.5 it is likelier than all others together."""
     prior: float = 1.0
     """Power of the odds of a tag by which the odds of its evidence are divided; 0 leaves frequent classes ahead."""
     w_seg: float = 1.0
