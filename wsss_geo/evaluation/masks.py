@@ -21,8 +21,8 @@ from wsss_geo.evaluation.metrics import OTHER
 from wsss_geo.progress import Progress
 from wsss_geo.raster.cog import read_unsure
 from wsss_geo.raster.files import GDAL_ERRORS, open_raster, reading, reason
-from wsss_geo.raster.info import GeoGrid, describe
-from wsss_geo.raster.mask_classes import read_mask_classes
+from wsss_geo.raster.info import GeoGrid
+from wsss_geo.raster.mask_classes import describe_mask, read_mask_classes
 from wsss_geo.vector.layers import in_crs_of, read_layer
 
 _VECTOR_SUFFIXES = (".shp", ".gpkg", ".parquet", ".fgb", ".geojson", ".json", ".kml", ".gml")
@@ -49,12 +49,7 @@ class MaskRaster:
     """
 
     def __init__(self, path: str, grid: GeoGrid | None = None, report: Progress | None = None) -> None:
-        info = describe(path)
-        if len(info.image_bands) != 1:
-            raise InputError(path, f"has {len(info.image_bands)} bands", "give a mask, which has one band of class ids")
-        if np.dtype(info.dtypes[0]).kind not in "iu":
-            hint = "give class ids as whole numbers, for example after gdal_translate -ot Byte"
-            raise InputError(path, f"has values of type {info.dtypes[0]}", hint)
+        info = describe_mask(path)
         self.path, self.info, self.grid = path, info, grid or info.grid
         self.scheme: ClassScheme | None = read_mask_classes(path)
         self.names = scheme_names(self.scheme)
@@ -146,10 +141,9 @@ def class_file(path: str | None) -> ClassScheme | None:
 
 def _needs_warp(path: str, own: GeoGrid, grid: GeoGrid, report: Progress) -> bool:
     """Whether the raster must be resampled to lie on ``grid``."""
-    same_shape = (own.height, own.width) == (grid.height, grid.width)
     if own.crs is not None and grid.crs is not None:
-        return not (same_shape and own.crs == grid.crs and own.transform.almost_equals(grid.transform, 1e-6))
-    if not same_shape:
+        return not (own.crs == grid.crs and own.same_pixels(grid))
+    if (own.height, own.width) != (grid.height, grid.width):
         raise InputError(
             path,
             f"is {own.width} x {own.height} pixels, the mask {grid.width} x {grid.height}, and one of them has no CRS",

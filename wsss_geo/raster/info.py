@@ -34,6 +34,11 @@ class GeoGrid:
         scale = Affine.scale(self.width / width, self.height / height)
         return GeoGrid(height, width, self.transform * scale, self.crs)
 
+    def same_pixels(self, other: GeoGrid) -> bool:
+        """Return whether the pixels of both are the same places; their CRS, which one may lack, is not compared."""
+        alike = (self.height, self.width) == (other.height, other.width)
+        return bool(alike and self.transform.almost_equals(other.transform, 1e-6))
+
     def part(self, row_off: int, col_off: int, height: int, width: int) -> GeoGrid:
         """Return the grid of the window of ``height`` x ``width`` pixels at ``row_off``, ``col_off``."""
         return GeoGrid(height, width, self.transform * Affine.translation(col_off, row_off), self.crs)

@@ -1,4 +1,4 @@
-"""Which classes the values of a mask raster stand for."""
+"""Mask rasters: whether a raster is one, and which classes its values stand for."""
 
 from __future__ import annotations
 
@@ -8,12 +8,25 @@ from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree as Xml  # nosec B405: reads only what GDAL wrote just now
 
+import numpy as np
 import rasterio.shutil
 
 from wsss_geo.classes import IGNORE, ClassScheme, read_classes
 from wsss_geo.errors import InputError, UsageError
 from wsss_geo.raster.cog import read_scheme
 from wsss_geo.raster.files import is_local, open_raster
+from wsss_geo.raster.info import RasterInfo, describe
+
+
+def describe_mask(path: str) -> RasterInfo:
+    """Return the header of a mask raster. Raises InputError for what cannot be one."""
+    info = describe(path)
+    if len(info.image_bands) != 1:
+        raise InputError(path, f"has {len(info.image_bands)} bands", "give a mask, which has one band of class ids")
+    if np.dtype(info.dtypes[0]).kind not in "iu":
+        hint = "give class ids as whole numbers, for example after gdal_translate -ot Byte"
+        raise InputError(path, f"has values of type {info.dtypes[0]}", hint)
+    return info
 
 
 def read_mask_classes(path: str) -> ClassScheme | None:

@@ -175,8 +175,7 @@ def _checked(mask: str, confidence: str | None) -> RasterInfo:
         raise InputError(mask, f"is no mask: {info.count} x {info.dtypes[0]}", "give a mask that predict wrote")
     if confidence is not None:
         other = describe(confidence)
-        same = (other.height, other.width) == (info.height, info.width)
-        if not same or not other.transform.almost_equals(info.transform, 1e-6) or other.dtypes[0] != "uint8":
+        if not other.grid.same_pixels(info.grid) or other.dtypes[0] != "uint8":
             hint = "give the confidence of the same prediction"
             raise InputError(confidence, "does not lie on the grid of the mask, or is not uint8", hint)
     return info

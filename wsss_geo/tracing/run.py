@@ -20,7 +20,7 @@ from wsss_geo.outputs import check_output
 from wsss_geo.progress import Progress
 from wsss_geo.raster.files import open_raster, reading
 from wsss_geo.raster.info import GeoGrid, RasterInfo, describe
-from wsss_geo.raster.mask_classes import classes_of_values, read_mask_classes
+from wsss_geo.raster.mask_classes import classes_of_values, describe_mask, read_mask_classes
 from wsss_geo.raster.pixel_areas import pixel_areas
 from wsss_geo.record import write_record
 from wsss_geo.tracing.cam_labels import cam_labels
@@ -90,7 +90,7 @@ def mask_labels(
     mask: str, report: Progress, confidence: str | None = None, classes: ClassScheme | None = None, **texts: str
 ) -> Labels:
     """Return band 1 of the mask raster ``mask`` with, of the same grid, its confidence. Raises InputError."""
-    info = _checked_mask(mask)
+    info = describe_mask(mask)
     if confidence is not None:
         _check_confidence(confidence, info)
     nodata = IGNORE if info.dtypes[0] == "uint8" else -1
@@ -105,7 +105,7 @@ def _labels(job: VectorizeJob, report: Progress) -> Labels:
     classes = read_classes(job.classes) if job.classes else None
     if job.from_cam:
         return cam_labels(job.mask, report, job.threshold, job.detail, classes)
-    return mask_labels(job.mask, report, job.confidence, classes or read_mask_classes(_checked_mask(job.mask).path))
+    return mask_labels(job.mask, report, job.confidence, classes or read_mask_classes(describe_mask(job.mask).path))
 
 
 class Tally:
@@ -166,19 +166,9 @@ def _check_ids(path: str, values: np.ndarray[Any, Any]) -> None:
         raise InputError(path, problem, "declare what is nodata with gdal_edit.py -a_nodata, or write ids from 0 on")
 
 
-def _checked_mask(path: str) -> RasterInfo:
-    info = describe(path)
-    if len(info.image_bands) != 1:
-        raise InputError(path, f"has {len(info.image_bands)} bands", "give a mask, which has one")
-    if np.dtype(info.dtypes[0]).kind not in "iu":
-        hint = "give class ids as whole numbers, for example after gdal_translate -ot Byte"
-        raise InputError(path, f"has values of type {info.dtypes[0]}", hint)
-    return info
-
-
 def _check_confidence(path: str, mask: RasterInfo) -> None:
     info = describe(path)
-    if (info.height, info.width) != (mask.height, mask.width) or not info.transform.almost_equals(mask.transform, 1e-6):
+    if not info.grid.same_pixels(mask.grid):
         raise InputError(path, "does not lie on the grid of the mask", "give the confidence of the same prediction")
     if info.dtypes[0] not in ("uint8", "float32", "float64"):
         raise InputError(path, f"has values of type {info.dtypes[0]}", "give uint8 scaled by 255, or float 0..1")
