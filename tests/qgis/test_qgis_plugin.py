@@ -41,11 +41,11 @@ def test_load_unload_and_again_leave_nothing(plugin_folder, iface):
         plugin = factory(iface)
         plugin.initGui()
         assert ids() == [*before, "wsss_geo"]
-        assert len(iface.menu) == 10
+        assert len(iface.menu) == 11
         assert len(iface.toolbar) == 3
         names = [a.objectName() for _, a in iface.menu]
         assert all(n.startswith("wsss_geo_") for n in names)
-        assert len(set(names)) == 10
+        assert len(set(names)) == 11
         assert len(iface.pages) == 1
         plugin.unload()
         QCoreApplication.sendPostedEvents(None, QEvent.Type.DeferredDelete)
