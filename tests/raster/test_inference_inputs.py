@@ -206,6 +206,23 @@ def test_of_a_file_on_a_server_only_the_ranges_needed_are_read(model, tmp_path, 
     assert (read(remote.mask) != 255).sum() == 100 * 100
 
 
+def test_an_object_of_a_bucket(model, tmp_path, server, monkeypatch):
+    address, folder, requests = server
+    (folder / "bucket" / "deep").mkdir(parents=True)
+    make_cog(folder / "bucket" / "deep" / "scene.tif")
+    for name, value in {
+        "AWS_S3_ENDPOINT": address.removeprefix("http://"), "AWS_HTTPS": "NO", "AWS_VIRTUAL_HOSTING": "FALSE",
+        "AWS_NO_SIGN_REQUEST": "YES",
+    }.items():  # fmt: skip
+        monkeypatch.setenv(name, value)
+    box = "600200,5399700,600250,5399750"
+    remote = predict(model, "s3://bucket/deep/scene.tif", tmp_path / "out.tif", aoi=box)
+    got = [size for _, name, size in requests() if name == "scene.tif"]
+    assert 0 < sum(got) < (folder / "bucket/deep/scene.tif").stat().st_size
+    local = predict(model, str(folder / "bucket/deep/scene.tif"), tmp_path / "local.tif", aoi=box)
+    np.testing.assert_array_equal(read(remote.mask), read(local.mask))
+
+
 def test_stac_items_on_a_server(model, tmp_path, server):
     address, folder, _ = server
     write(folder / "image.tif", picture(90, 70))
