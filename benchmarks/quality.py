@@ -42,7 +42,6 @@ class Variant:
 
 #: What happens to ``aerial`` without each of its ingredients.
 ABLATIONS = {
-    "aerial, odds of tags not divided out": Variant("aerial", {"prior": 0.0}),
     "aerial, absence not charged": Variant("aerial", {"w_absent": 0.0}),
     "aerial, presence not charged": Variant("aerial", {"w_present": 0.0}),
     "aerial, one-tag scenes only": Variant("aerial", {"start": 1.0}),

@@ -171,34 +171,21 @@ def test_single_tag_scenes_are_dense_labels_from_the_first_step():
 
 
 @pytest.mark.parametrize("policy", POLICIES)
-def test_evidence_is_shared_after_the_odds_of_tags_are_divided_out(policy):
+def test_tagged_classes_share_by_the_odds_of_their_evidence(policy):
     method = method_of("aerial", policy)
-    kinds = len(method.scheme.taggable)
-    assert (method.log_odds() == 0).all()  # nothing shown yet
-    cells = torch.zeros(20, kinds, 1, 1)
-    cells[:17, 0] = 1
-    cells[15:, 1] = 1
-    method._count(torch.cat([cells, torch.zeros(5, kinds, 1, 1)]))  # five places of mosaics without a tile
-    odds = method.log_odds()
-    assert odds[0].item() == pytest.approx(math.log(18 / 4))
-    assert odds[1].item() == pytest.approx(math.log(6 / 16))
-    cold = int(method.labeller.has_cold)
-    allowed = torch.ones(1, cold + kinds, 1, 1, dtype=torch.bool)
+    kinds, cold = len(method.scheme.taggable), int(method.labeller.has_cold)
+    logits = torch.full((1, kinds, 1, 2), 9.0)  # far above, were it tagged
+    logits[0, :2, 0, 0] = torch.tensor([0.99, 0.95]).logit()
+    allowed = torch.ones(1, cold + kinds, 1, 2, dtype=torch.bool)
     allowed[:, cold + 2 :] = False
-    says_nothing = torch.full((1, kinds, 1, 1), 5.0)  # beyond the odds of classes that neither tag names
-    says_nothing[0, :2, 0, 0] = odds[:2]  # as frequent as everywhere
-    shares = method.evidence_shares(says_nothing, allowed)
-    torch.testing.assert_close(shares[0, cold].squeeze(), shares[0, cold + 1].squeeze())
-    assert shares.sum().item() == pytest.approx(1)
+    allowed[:, cold:, :, 1] = False  # no tag at all here
+    shares = method.evidence_shares(logits, allowed)[0, :, 0]
+    assert (shares[cold, 0] / shares[cold + 1, 0]).item() == pytest.approx(99 / 19, rel=1e-4)
+    assert (shares[cold + 2 :] == 0).all()
+    assert shares[:, 0].sum().item() == pytest.approx(1)
+    assert (shares[cold:, 1] == 0).all()
     if cold:
-        assert shares[0, 0].item() == pytest.approx(1 - torch.sigmoid(odds[0]).item())
-    alike = torch.zeros(1, kinds, 1, 1)
-    shares = method.evidence_shares(alike, allowed)[0, cold : cold + 2].flatten()
-    assert (shares[1] / shares[0]).item() == pytest.approx(18 / 4 * 16 / 6, rel=1e-4)
-    plain = method_of("aerial", policy, prior=0.0)
-    plain._count(cells)
-    even = plain.evidence_shares(alike, allowed)[0, cold : cold + 2].flatten()
-    assert even[0] == even[1]
+        assert shares[0].tolist() == pytest.approx([0.01, 1.0], rel=1e-4)
 
 
 def test_presence_loss_asks_for_as_much_of_a_cell_as_a_tag_promises():

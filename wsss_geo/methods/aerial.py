@@ -5,12 +5,9 @@ one tag is a dense label (no background). Where several classes are tagged, the 
 In a mosaic of neighbouring scenes all this holds for each of them, while the network sees them together.
 
 - Evidence: a classifier on tokens, pooled over the best of them, gives class activation maps.
-- What a classifier of tags says of a token is mostly how frequent a class is. Within a scene whose tags are known that
-  is no news: there its odds are divided by those with which scenes carry the tag, and what is left is what the token
-  itself says.
-- A teacher (moving average of the student, seeing the view without jitter) scores each token by evidence and
-  decoder, both masked to the tagged classes; where it is sure, it labels the student's decoder, balanced over
-  classes. Scenes with one tag are labelled whole.
+- A teacher (moving average of the student, seeing the view without jitter) scores each token by the odds of its
+  evidence and by the decoder, both as shares of the tagged classes; where one class has more than half, it labels the
+  student's decoder, balanced over classes. Scenes with one tag are labelled whole.
 - The decoder pays for every probability it gives to an absent class, and for every tag of which it finds less than a
   tag promises: the share of a scene from which on a class is tagged.
 
@@ -18,7 +15,7 @@ In a mosaic of neighbouring scenes all this holds for each of them, while the ne
         + w_present mean over tags -log(mean p of the tagged class over its best tokens)
 
 Relatives: CoSA (ECCV 2024) for the teacher, OME (TGRS 2023) for data without background, CCNN (Pathak et al., ICCV
-2015) for sizes as constraints, logit adjustment (Menon et al., ICLR 2021) for frequent classes.
+2015) for sizes as constraints.
 """
 
 from __future__ import annotations
@@ -36,13 +33,10 @@ from wsss_geo.classes import IGNORE, ClassScheme
 from wsss_geo.methods.base import Batch, Labeller, Method, ScratchSettings
 from wsss_geo.nn.heads import top_pool
 from wsss_geo.nn.network import Network
-from wsss_geo.nn.processes import joint_mean, summed
+from wsss_geo.nn.processes import joint_mean
 from wsss_geo.nn.schedule import ema_update, growing_momentum
 from wsss_geo.nn.tensors import resize, resize_nearest, split_cells
 from wsss_geo.tileset.photometry import LAND, Jitter
-
-#: Largest log odds of a tag, of a class in all but 2 % of the scenes: evidence learns slowly what is nearly always so.
-MOST_ODDS = 4.0
 
 
 @dataclass(frozen=True)
@@ -55,8 +49,6 @@ class AerialSettings(ScratchSettings):
     """Share of the run over which the teacher's decoder takes over from its evidence."""
     confidence: float = 0.5
     """Least share of the leading class for a label: at 0.5 it is likelier than all others together."""
-    prior: float = 1.0
-    """Power of the odds of a tag by which the odds of its evidence are divided; 0 leaves frequent classes ahead."""
     w_seg: float = 1.0
     w_absent: float = 0.5
     w_present: float = 0.2
@@ -73,16 +65,11 @@ class Aerial(Method):
     cam_from = "middle"
     colours: ClassVar[Mapping[str, Jitter]] = {"image": LAND}
     settings: AerialSettings
-    tagged: Tensor
-    """How many of the scenes shown so far carried each tag: [K]."""
-    scenes: Tensor
 
     def __init__(self, network: Network, scheme: ClassScheme, settings: AerialSettings, steps: int) -> None:
         super().__init__(network, scheme, settings, steps)
         self.labeller = Labeller(scheme, 0.5, 0.25, settings.confidence, 0.0, False, settings.balance)
         self.teacher = deepcopy(network).requires_grad_(False)
-        self.register_buffer("tagged", torch.zeros(len(scheme.taggable)))
-        self.register_buffer("scenes", torch.zeros(()))
 
     def losses(self, batch: Batch, step: int) -> dict[str, Tensor]:
         """Return the weighted terms of the sum above."""
@@ -95,7 +82,6 @@ class Aerial(Method):
         usable = resize(batch.valid[:, None].float(), size)[:, 0] > 0.5
         allowed = self.allowed(cells, size)
         usable = usable & allowed.any(dim=1)
-        self._count(cells)
         labels = self.teacher_labels(batch.clean, allowed, usable, step)
         return {
             "cls": tag_loss(evidence, cells, s.top),
@@ -132,28 +118,15 @@ class Aerial(Method):
     def evidence_shares(self, evidence: Tensor, allowed: Tensor) -> Tensor:
         """Shares [B,C,h,w] of the ``allowed`` classes, by logits [B,K,h,w] of the tags, in the order of the labels.
 
-        Classes share in proportion to exp(logit - ``prior`` * log odds of the tag). The cold class, of which no tag
-        speaks, has what the warmest of the others leaves.
+        Classes share in proportion to their odds, exp(logit): near certainty these still tell apart what probabilities
+        do not. The cold class, of which no tag speaks, has what the warmest of the others leaves.
         """
         tags = allowed[:, int(self.labeller.has_cold) :]
-        lifted = evidence - self.settings.prior * self.log_odds()[:, None, None]
-        shares = lifted.masked_fill(~tags, -torch.inf).softmax(dim=1).nan_to_num(0.0)
+        shares = evidence.masked_fill(~tags, -torch.inf).softmax(dim=1).nan_to_num(0.0)
         if not self.labeller.has_cold:
             return shares
         warm = (torch.sigmoid(evidence) * tags).amax(dim=1, keepdim=True)
         return torch.cat([1 - warm, warm * shares], dim=1)
-
-    def log_odds(self) -> Tensor:
-        """Log odds [K] that a scene carries a tag, by the scenes shown so far, within ``MOST_ODDS``."""
-        odds = (self.tagged + 1) / (self.scenes - self.tagged + 1)
-        return odds.log().clamp(-MOST_ODDS, MOST_ODDS)
-
-    @torch.no_grad()
-    def _count(self, cells: Tensor) -> None:
-        """Count the tags of scenes [B,K,g,g] that have any."""
-        tags = (cells > 0.5).movedim(1, -1).flatten(0, -2)
-        self.tagged += summed(tags.sum(dim=0))
-        self.scenes += summed(tags.any(dim=1).sum())
 
     def _taggable_shares(self, logits: Tensor) -> Tensor:
         """Probabilities [B,K,h,w] of the taggable classes, from logits in the order of the labels."""
