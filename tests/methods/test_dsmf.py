@@ -241,7 +241,7 @@ def test_loss_has_a_term_for_the_scales():
     query, target, images, masks = episodes(1, 1, 0)
     examples: Examples = model.look(images, masks)
     answer = model.answer(model.backbone(query), examples)
-    terms = episode_loss(answer, target)
+    terms = {name: term.detach() for name, term in episode_loss(answer, target).items()}
     expected = sum(float(pixel_loss(a.detach(), target)) for a in answer.between) / 4
     assert float(terms["scales"]) == pytest.approx(expected, abs=1e-6)
 
@@ -270,6 +270,35 @@ def test_a_plane_does_not_depend_on_units_or_how_much_there_is_of_each_side():
     assert torch.allclose(moved, plain, atol=1e-3)
     swapped = separation(query, examples, (other, share))
     assert torch.allclose(swapped, -plain, atol=1e-4)
+
+
+def test_a_plane_says_little_of_what_is_unlike_all_examples():
+    generator = torch.Generator().manual_seed(2)
+    side = (torch.arange(60) % 2 * 2 - 1.0)[None]
+    noise = 0.3 * torch.randn(1, 60, 3, generator=generator)
+    examples = noise + side[..., None] * torch.tensor([1.0, 0.0, 0.0])
+    share = (side > 0).float()
+    asked = torch.tensor([[[1.0, 0.0, 0.0], [1.0, 3.0, 0.0], [1.0, 30.0, 0.0], [-1.0, 30.0, 0.0]]])
+    near, off, far, wrong = separation(asked, examples, (share, 1 - share))[0].tolist()
+    assert near > 0.7
+    assert near > 1.5 * abs(off)
+    assert max(abs(far), abs(wrong)) < 0.25
+    inside = separation(examples, examples, (share, 1 - share))
+    assert (inside * side).mean() > 0.7
+
+
+def test_the_decoder_adds_the_share_that_it_is_given():
+    query, _, images, masks = episodes(2, 1, 0)
+    answers = []
+    for correction in (0.0, 0.5, 1.0):
+        model = network(correction=correction).eval()
+        for parameter in model.dsmf.decode.parameters():
+            parameter.data += 0.1
+        with torch.no_grad():
+            answers.append(model.answers(query, images, masks)["dsmf"])
+    assert (answers[2] - answers[0]).abs().max() > 0.01
+    assert torch.allclose(answers[1], (answers[0] + answers[2]) / 2, atol=1e-5)
+    assert torch.allclose(answers[0].sum(dim=1), torch.zeros(()), atol=1e-5)  # the metrics speak for and against alike
 
 
 def test_without_one_side_there_is_no_plane():

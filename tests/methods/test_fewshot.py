@@ -288,6 +288,8 @@ def test_what_cannot_be_trained_is_refused(land, model, tmp_path):
         train(weights=land.model)
     with pytest.raises(UsageError, match="absent"):
         train(settings={"absent": 2})
+    with pytest.raises(UsageError, match="correction"):
+        train(settings={"correction": 1.5})
     with pytest.raises(UsageError, match="unknown"):
         train(settings={"no_such": 2})
     assert not (tmp_path / "run").exists()

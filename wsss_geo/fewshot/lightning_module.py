@@ -14,11 +14,13 @@ from torch import Tensor
 from wsss_geo.nn.fewshot_network import FewShotNetwork
 
 TERMS = ("segment", "scales", "panet", "panet_align")
+#: Settings that the network is built with.
+NETWORK = ("width", "parts", "regions", "layers", "correction")
 
 
 @dataclass(frozen=True)
 class FewShotSettings:
-    """Settings of `fewshot-train`; those of the network are ``width``, ``parts``, ``regions`` and ``layers``."""
+    """Settings of `fewshot-train`."""
 
     width: int = 256
     """Width of the features that are compared."""
@@ -28,6 +30,8 @@ class FewShotSettings:
     """Regions of the query in the graph."""
     layers: int = 2
     """Rounds of attention in the graph."""
+    correction: float = 0.1
+    """Share of what the decoder would add to the metrics that is added: more for thousands of steps on many classes."""
     lr: float = 1e-3
     decay: float = 1e-4
     """Weight decay."""

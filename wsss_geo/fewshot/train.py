@@ -10,7 +10,7 @@ import torch
 
 from wsss_geo.errors import InputError, ModelError, UsageError
 from wsss_geo.fewshot.episodes import EpisodeDataset, EpisodeSampler, Pool, chosen_classes, class_pixels, make_pool
-from wsss_geo.fewshot.lightning_module import TERMS, EpisodeTraining, FewShotSettings
+from wsss_geo.fewshot.lightning_module import NETWORK, TERMS, EpisodeTraining, FewShotSettings
 from wsss_geo.fitting.callbacks import KeepLatest, MetricsFile, Reporter, last_losses
 from wsss_geo.fitting.checkpoint import RESUME
 from wsss_geo.fitting.folder import claimed, finished
@@ -86,6 +86,8 @@ def make_settings(job: FewShotTrainJob) -> FewShotSettings:
     for name in ("absent", "least"):
         if not 0 <= getattr(settings, name) < 1:
             raise UsageError(f"setting {name}: {getattr(settings, name)} is out of range", "allowed: 0 to below 1")
+    if not 0 <= settings.correction <= 1:
+        raise UsageError(f"setting correction: {settings.correction} is out of range", "allowed: 0 to 1")
     return settings
 
 
@@ -118,7 +120,7 @@ def _card(
             "backbone": job.backbone,
             "backbone_args": dict(job.backbone_args),
             "image_size": tileset.size,
-            **{name: getattr(settings, name) for name in ("width", "parts", "regions", "layers")},
+            **{name: getattr(settings, name) for name in NETWORK},
         },
         seen=seen,
         held=held,

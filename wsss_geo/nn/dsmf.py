@@ -10,8 +10,9 @@ Deliberately other than in PFENet: the prior is not stretched by the query pictu
 of a large raster may hold nothing of what is sought; what the examples show besides has a metric of its own; the finest
 scale is that of colours and their spread, which no training has bent to other classes, and a plane that parts those of
 the examples joins the prototypes as a metric; and the decoder sees no features but only what the metrics say of them,
-and corrects that, alike for what is sought and for the rest. A decoder that sees features, or knows which side it is
-on, learns the classes of its training by heart and takes new ones for background.
+and corrects that a little, alike for what is sought and for the rest. A decoder that sees features, or knows which side
+it is on, learns the classes of its training by heart and takes new ones for background; even so what it learns from few
+classes holds for others only in part.
 """
 
 from __future__ import annotations
@@ -41,7 +42,7 @@ from wsss_geo.nn.tensors import resize
 _SCALES = (1, 2, 4, 8)
 #: Gains that the metrics, which speak for and against, start from: prior, prototype of features as they are, global and
 #: part prototypes, plane between the colours, refined prototypes. What needs no training counts most before it.
-_START = (0.5, 0.5, 0.5, 0.5, 2.0, 0.5)
+_START = (0.5, 0.5, 0.5, 0.5, 4.0, 0.5)
 #: How much faster the gains of the metrics learn than other parameters: few numbers that have a long way to go.
 _PACE = 10.0
 
@@ -128,16 +129,23 @@ class DSMF(nn.Module):
     """What is trained on the features of a frozen backbone of the ``widths`` middle and deep.
 
     ``width`` of the features that are compared, ``parts`` prototypes of what is sought (and of the rest), ``regions``
-    of the query in the graph, ``layers`` of attention.
+    of the query in the graph, ``layers`` of attention; ``correction``: the share of what the decoder would add that is
+    added to the sum of the metrics.
     """
 
     def __init__(
-        self, widths: tuple[int, int], width: int = 256, parts: int = 5, regions: int = 8, layers: int = 2
+        self,
+        widths: tuple[int, int],
+        width: int = 256,
+        parts: int = 5,
+        regions: int = 8,
+        layers: int = 2,
+        correction: float = 0.1,
     ) -> None:
         super().__init__()
         if min(width, parts, regions) < 1 or layers < 0:
             raise ValueError(f"width {width}, parts {parts}, regions {regions} or layers {layers} are too small")
-        self.parts, self.regions = parts, regions
+        self.parts, self.regions, self.correction = parts, regions, correction
         self.reduce = projection(widths[0], width)
         self.graph = nn.ModuleList(GraphAttention(width) for _ in range(layers))
         self.enter = nn.Sequential(nn.Conv2d(3 * len(_START), width, 1), nn.ReLU(inplace=True))
@@ -175,7 +183,7 @@ class DSMF(nn.Module):
         found = [[m for yes, no in way for m in (yes, no, yes - no)] for way in (pairs, [p[::-1] for p in pairs])]
         asked = torch.cat([torch.stack(maps, dim=1).unflatten(2, size) for maps in found])
         fused, between = self.pyramid(self.enter(asked))
-        logits = _of_both(self.decode(fused)) + torch.stack([-half, half], dim=1)
+        logits = self.correction * _of_both(self.decode(fused)) + torch.stack([-half, half], dim=1)
         return Answer(logits, [_of_both(answer) for answer in between])
 
     def _weighed(self, pairs: list[tuple[Tensor, Tensor]]) -> Tensor:

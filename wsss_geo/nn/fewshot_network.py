@@ -39,13 +39,14 @@ class FewShotNetwork(nn.Module):
         parts: int = 5,
         regions: int = 8,
         layers: int = 2,
+        correction: float = 0.1,
     ) -> None:
         super().__init__()
         self.backbone = FrozenBackbone(
             backbone, mean=mean, std=std, image_size=image_size, pretrained=pretrained, arguments=backbone_args
         )
         self.patch = self.multiple = self.backbone.patch
-        self.dsmf = DSMF(self.backbone.widths, width, parts, regions, layers)
+        self.dsmf = DSMF(self.backbone.widths, width, parts, regions, layers, correction)
         self.panet = PANet(self.backbone.widths, width)
 
     def look(self, images: Tensor, masks: Tensor) -> Examples:

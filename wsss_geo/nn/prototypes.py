@@ -120,8 +120,9 @@ def separation(query: Tensor, examples: Tensor, weights: tuple[Tensor, Tensor], 
 
     ``weights`` [B,M] say how much of the examples [B,M,D] is sought and how much is not. The plane is that of least
     squares to 1 and to -1, both sides counting alike, in units of the examples' own deviation, held back by ``ridge``
-    (Bertinetto et al., ICLR 2019): unlike a prototype it knows which of the numbers vary for other reasons. 0 where one
-    of the sides is empty.
+    (Bertinetto et al., ICLR 2019): unlike a prototype it knows which of the numbers vary for other reasons. Of a vector
+    that is unlike all examples it says less: the answer shrinks as its leverage grows beyond that of the examples. 0
+    where one of the sides is empty.
     """
     shares = [w / w.sum(dim=1, keepdim=True).clamp_min(_SMALL) for w in weights]
     both = (shares[0] + shares[1])[..., None] / 2
@@ -129,10 +130,13 @@ def separation(query: Tensor, examples: Tensor, weights: tuple[Tensor, Tensor], 
     deviation = (both * (examples - mean) ** 2).sum(dim=1, keepdim=True).sqrt().clamp_min(_SMALL)
     seen, asked = (functional.pad((v - mean) / deviation, (0, 1), value=1.0) for v in (examples, query))
     held = ridge * torch.eye(seen.shape[2], dtype=seen.dtype, device=seen.device)
-    products = seen.transpose(1, 2) @ (2 * both * seen) + held
-    plane = torch.linalg.solve(products, seen.transpose(1, 2) @ (shares[0] - shares[1])[..., None])
+    inverse = torch.linalg.inv(seen.transpose(1, 2) @ (2 * both * seen) + held)
+    plane = inverse @ (seen.transpose(1, 2) @ (shares[0] - shares[1])[..., None])
+    own, leverage = ((v @ inverse * v).sum(dim=2) for v in (seen, asked))
+    usual = (both[..., 0] * own).sum(dim=1, keepdim=True)
+    found = (asked @ plane).squeeze(-1) * (usual / leverage.clamp_min(_SMALL)).clamp_max(1.0).sqrt()
     known = torch.stack([w.sum(dim=1) > 0 for w in weights]).all(dim=0)
-    return (asked @ plane).squeeze(-1).clamp(-1, 1) * known[:, None]
+    return found.clamp(-1, 1) * known[:, None]
 
 
 @full_precision
