@@ -1,6 +1,6 @@
 """Scene tags alone: EuroSAT images of one tag each, and where the maps of a network trained on them point.
 
-    python benchmarks/eurosat.py EUROSAT --work DIR [--steps 1000] [--seeds 1] [--out docs/results/eurosat.md]
+    python benchmarks/eurosat.py EUROSAT --work DIR [--steps 400] [--seeds 1] [--out docs/results/eurosat.md]
 
 EUROSAT is the folder of the RGB images, one folder a class, or a ZIP file of it. A fifth of the images is kept back.
 Scores on these: top-1 of the activation maps (mean over the image) and of the decoder (likewise). Then four of them
@@ -105,7 +105,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", type=Path)
     parser.add_argument("--work", type=Path, required=True)
-    parser.add_argument("--steps", type=int, default=1000)
+    parser.add_argument("--steps", type=int, default=400)
     parser.add_argument("--seeds", type=int, default=1)
     parser.add_argument("--out", type=Path, default=ROOT / "docs/results/eurosat.md")
     args = parser.parse_args()
