@@ -63,10 +63,12 @@ def test_expected_pixels_are_the_sums_of_all_probabilities(grid, temperature, th
     full = tempered(interpolated(scores, alive, rows, cols), temperature)
     mapped = found.mask != 255
     expected = np.where(mapped[..., None], full, 0).sum(axis=1)
-    np.testing.assert_allclose(found.expected, expected, rtol=1e-4, atol=2e-3)
+    step = (1 / SCALE) ** (1 / temperature)  # of a score that lies between two of the table, either may be taken
+    slack = 2e-3 + step * mapped.shape[1]
+    np.testing.assert_allclose(found.expected, expected, rtol=1e-4, atol=slack)
     np.testing.assert_allclose(found.expected.sum(axis=1), found.counts.sum(axis=1), rtol=1e-4)
     at_most = np.where(mapped, full.max(axis=2), 0).sum(axis=1)
-    assert (found.expected <= at_most[:, None] + 1e-3).all()
+    assert (found.expected <= at_most[:, None] + slack).all()
 
 
 @settings(max_examples=60, deadline=None)
