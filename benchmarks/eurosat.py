@@ -16,12 +16,12 @@ import json
 import shlex
 import statistics
 import zipfile
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor
+from torch.utils.data import DataLoader
 
 import wsss_geo
 from wsss_geo.console import TerminalProgress
@@ -55,13 +55,6 @@ def prepare(source: Path, work: Path) -> Path:
     return tiles
 
 
-def batches(data: TileDataset) -> Iterator[tuple[Tensor, Tensor]]:
-    """Images [B,3,S,S] and positions of their tags [B]."""
-    for first in range(0, len(data), _BATCH):
-        items = [data[i] for i in range(first, min(first + _BATCH, len(data)))]
-        yield torch.stack([i["image01"] for i in items]), torch.stack([i["tags"] for i in items]).argmax(dim=1)
-
-
 def quartets(images: Tensor, tags: Tensor, count: int) -> tuple[Tensor, Tensor]:
     """Pictures [count,3,2S,2S] of four images with different tags, and these tags [count,2,2]; always the same ones."""
     draw = np.random.default_rng(0)
@@ -77,7 +70,8 @@ def quartets(images: Tensor, tags: Tensor, count: int) -> tuple[Tensor, Tensor]:
 
 def score(network: Network, data: TileDataset, picture: Path | None) -> dict[str, float]:
     """The figures of ``FIGURES``, as shares."""
-    images, tags = (torch.cat(parts) for parts in zip(*batches(data), strict=True))
+    items = [(batch["image01"], batch["tags"].argmax(dim=1)) for batch in DataLoader(data, _BATCH)]
+    images, tags = (torch.cat(parts) for parts in zip(*items, strict=True))
     found = [network.predict_with_cam(part) for part in images.split(_BATCH)]
     decoder, cam = (torch.cat([f[i].mean(dim=(2, 3)).argmax(dim=1) for f in found]) for i in (0, 1))
     pictures, where = quartets(images, tags, 500)
@@ -120,7 +114,7 @@ def main() -> None:
             tiles, recipe=RECIPE, out=args.work / f"run_{args.steps}_{seed}", seed=seed, steps=args.steps,
             report=TerminalProgress(),
         )  # fmt: skip
-        network = load_model(trained.model).network.eval()
+        network = load_model(trained.model).network
         scores.append(score(network, kept_back, None if seed else picture))
         print(json.dumps(scores[-1]), flush=True)
     command = shlex.join([

@@ -34,6 +34,7 @@ from wsss_geo.methods.base import Batch, Labeller, Method, ScratchSettings
 from wsss_geo.nn.heads import top_pool
 from wsss_geo.nn.network import Network
 from wsss_geo.nn.processes import joint_mean
+from wsss_geo.nn.pseudo_labels import softmax_over_present
 from wsss_geo.nn.schedule import ema_update, growing_momentum
 from wsss_geo.nn.tensors import resize, resize_nearest, split_cells
 from wsss_geo.tileset.photometry import LAND, Jitter
@@ -122,7 +123,7 @@ class Aerial(Method):
         do not. The cold class, of which no tag speaks, has what the warmest of the others leaves.
         """
         tags = allowed[:, int(self.labeller.has_cold) :]
-        shares = evidence.masked_fill(~tags, -torch.inf).softmax(dim=1).nan_to_num(0.0)
+        shares = softmax_over_present(evidence, tags)
         if not self.labeller.has_cold:
             return shares
         warm = (torch.sigmoid(evidence) * tags).amax(dim=1, keepdim=True)

@@ -136,9 +136,9 @@ def refine_labels_none(
 
 @full_precision
 def softmax_over_present(maps: Tensor, present: Tensor) -> Tensor:
-    """Softmax of [B,K,H,W] over the channels marked in ``present`` [B,K]; the others are exactly 0."""
-    absent = ~present.bool()[:, :, None, None]
-    # An image without any present channel yields NaN everywhere, and all of it is absent.
+    """Softmax of [B,K,H,W] over the channels marked in ``present``, [B,K] or by place [B,K,H,W]; the others are 0."""
+    absent = ~(present if present.dim() == 4 else present[:, :, None, None]).bool()
+    # Where no channel is present all are NaN, and all of them are absent.
     return maps.masked_fill(absent, -torch.inf).softmax(dim=1).masked_fill(absent, 0)
 
 
