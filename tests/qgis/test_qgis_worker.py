@@ -108,18 +108,18 @@ def test_a_flood_of_log_lines_arrives_whole(run, feedback):
 
 
 @pytest.mark.parametrize("behaviour", ["sleep", "endless", "closed"])
-def test_cancel_within_a_second_leaves_no_process(run, feedback, behaviour):
+def test_cancel_ends_before_the_grace_and_leaves_no_process(worker, run, feedback, behaviour):
     wanted = 2 if behaviour == "sleep" else 1
     heard = feedback(lambda: len(pids(run.notes)) >= wanted)
     assert run(behaviour, heard) is None
-    assert time.monotonic() - heard.cancelled_at < 1.0
+    assert time.monotonic() - heard.cancelled_at < worker._GRACE
     assert not any(map(alive, pids(run.notes)))
 
 
-def test_a_worker_may_tidy_up_when_cancelled(run, feedback):
+def test_a_worker_may_tidy_up_when_cancelled(worker, run, feedback):
     heard = feedback(lambda: len(pids(run.notes)) >= 1)
     assert run("tidy", heard) is None
-    assert time.monotonic() - heard.cancelled_at < 1.0
+    assert time.monotonic() - heard.cancelled_at < worker._GRACE
     assert not run.notes.with_name("cover.part.tif").exists()
 
 
@@ -127,7 +127,7 @@ def test_a_worker_that_will_not_end_is_killed(worker, run, feedback, monkeypatch
     monkeypatch.setattr(worker, "_GRACE", 0.5)
     heard = feedback(lambda: len(pids(run.notes)) >= 1)
     assert run("stubborn", heard) is None
-    assert 0.4 < time.monotonic() - heard.cancelled_at < 2.0
+    assert 0.4 < time.monotonic() - heard.cancelled_at < 10.0
     assert not any(map(alive, pids(run.notes)))
 
 
