@@ -95,12 +95,15 @@ def test_views_are_the_same_under_autocast(name):
 
 
 def test_attention_is_written_out_where_a_fused_kernel_is_slow():
-    from wsss_geo.training.setup import _write_out_attention
+    from wsss_geo.fitting.trainer import suit_attention
+    from wsss_geo.jobs import PretrainJob
 
     network = network_of(scheme_of("none"))
     image = torch.rand(2, 3, SIZE, SIZE)
     fused = network.decode(image)
-    _write_out_attention(network)
+    suit_attention(network, PretrainJob(sources=("a.tif",), out="run", precision="float32", device="cpu"))
+    assert all(block.attn.fused_attn for block in network.encoder.vit.blocks)
+    suit_attention(network, PretrainJob(sources=("a.tif",), out="run", precision="bfloat16", device="cpu"))
     assert not any(block.attn.fused_attn for block in network.encoder.vit.blocks)
     torch.testing.assert_close(network.decode(image), fused)
 

@@ -12,6 +12,7 @@ import lightning
 import torch
 from lightning.fabric.plugins.environments import LightningEnvironment
 from lightning.pytorch.loggers import TensorBoardLogger
+from torch import nn
 
 from wsss_geo.errors import EnvironmentFault, UsageError, WsssGeoError
 from wsss_geo.fitting.callbacks import MetricsFile
@@ -77,6 +78,18 @@ def make_trainer(
 def uses_cuda(job: TrainJob | PretrainJob | FewShotTrainJob) -> bool:
     """Whether the job runs on a CUDA device."""
     return job.device in ("auto", "cuda") and torch.cuda.is_available()
+
+
+def suit_attention(network: nn.Module, job: TrainJob | PretrainJob | FewShotTrainJob) -> None:
+    """Leave the fused kernel of attention where the job trains in bfloat16 on a processor.
+
+    There it takes about twice the time of plain matrix products.
+    """
+    if job.precision != "bfloat16" or uses_cuda(job):
+        return
+    for module in network.modules():
+        if hasattr(module, "fused_attn"):
+            setattr(module, "fused_attn", False)  # noqa: B010 - timm gives the attribute, not its type
 
 
 def check_interval(steps: int, check_every: int) -> int:

@@ -14,7 +14,7 @@ from wsss_geo.fitting.checkpoint import RESUME
 from wsss_geo.fitting.folder import claimed, finished
 from wsss_geo.fitting.group import Group, companions, find_group
 from wsss_geo.fitting.loader import step_loader
-from wsss_geo.fitting.trainer import LOG_EVERY, building, check_interval, fit, go_on, make_trainer
+from wsss_geo.fitting.trainer import LOG_EVERY, building, check_interval, fit, go_on, make_trainer, suit_attention
 from wsss_geo.jobs import PretrainJob, PretrainResult
 from wsss_geo.methods import settings_from
 from wsss_geo.nn.backbones import Backbone, build_backbone
@@ -92,6 +92,7 @@ def make_module(job: PretrainJob, settings: MEVTSettings, card: BackboneCard, gr
     """Backbone, heads and what trains them, with the starting weights the job asks for. Raises WsssGeoError leaves."""
     torch.manual_seed(job.seed)
     encoder = _backbone(job, card)
+    suit_attention(encoder, job)
     if job.size % encoder.patch:
         raise UsageError(
             f"pretrain.size: {job.size} px is no multiple of the patch of {encoder.patch} px of {job.backbone}",

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from wsss_geo.errors import EnvironmentFault, InputError, UsageError
-from wsss_geo.fitting.trainer import building, uses_cuda
+from wsss_geo.fitting.trainer import building, suit_attention
 from wsss_geo.jobs import TrainJob
 from wsss_geo.methods import METHODS, Method, Settings, settings_from
 from wsss_geo.nn.model_file import ModelCard, build_network, load_model
@@ -91,8 +91,7 @@ def make_method(job: TrainJob, card: ModelCard, settings: Settings) -> Method:
         _train_on(network, card, job.from_model)
     if (job.weights or job.pretrained) and network.encoder.position is not None:
         network.encoder.position.requires_grad_(False)  # as in the published family; from scratch it has to learn
-    if job.precision == "bfloat16" and not uses_cuda(job):
-        _write_out_attention(network)
+    suit_attention(network, job)
     method = METHODS[job.method](network, card.classes, settings, job.steps)
     method.meet_tiles(torch.tensor([card.tag_counts[name] for name in card.classes.taggable]))
     if job.compile:
@@ -118,13 +117,6 @@ def make_settings(job: TrainJob) -> Settings:
     if job.learning_rate is not None:
         given["lr"] = job.learning_rate
     return settings_from(METHODS[job.method].settings_type, given)
-
-
-def _write_out_attention(network: Network) -> None:
-    """Leave the fused kernel: in bfloat16 it takes a processor about twice the time of plain matrix products."""
-    for module in network.modules():
-        if hasattr(module, "fused_attn"):
-            setattr(module, "fused_attn", False)  # noqa: B010 - timm gives the attribute, not its type
 
 
 def _compile(network: Network) -> None:
