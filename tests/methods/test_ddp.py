@@ -58,7 +58,7 @@ def start_of(tiles, job):
 #: Settings of the run in one process, and what the two processes have instead; terms that must count at the end.
 #: Memories are so short that their order matters, and the gates so wide that something enters them in four steps.
 METHODS_ALIKE = {
-    "aerial": ({}, {}, ()),
+    "aerial": ({"memory": 5, "start": 0.0, "ramp": 1e9}, {}, ("seg",)),
     "toco": ({}, {}, ()),
     "ctfa": ({}, {}, ("joint",)),
     "sfc": ({"bank": 4, "side_width": 16}, {"bank": 2}, ("dw", "ms")),

@@ -4,7 +4,8 @@ Three facts carry it. A tag that is absent is dense supervision: no pixel of the
 one tag is a dense label (no background). Where several classes are tagged, the question is only which of these few.
 In a mosaic of neighbouring scenes all this holds for each of them, while the network sees them together.
 
-- Evidence: a classifier on tokens, pooled over the best of them, gives class activation maps.
+- Evidence: a classifier on tokens, pooled over the best of them, gives class activation maps. Where no class is cold,
+  tokens of scenes with one tag, whose class is certain, are remembered, and likeness to them is evidence as well.
 - A teacher (moving average of the student, seeing the view without jitter) scores each token by the odds of its
   evidence and by the decoder, both as shares of the tagged classes; where one class has more than half, it labels the
   student's decoder, balanced over classes. Scenes with one tag are labelled whole.
@@ -14,8 +15,8 @@ In a mosaic of neighbouring scenes all this holds for each of them, while the ne
     L = L_cls + w_seg CE(decoder, teacher's labels) + w_absent mean -log(1 - sum of absent p)
         + w_present mean over tags -log(mean p of the tagged class over its best tokens)
 
-Relatives: CoSA (ECCV 2024) for the teacher, OME (TGRS 2023) for data without background, CCNN (Pathak et al., ICCV
-2015) for sizes as constraints.
+Relatives: CoSA (ECCV 2024) for the teacher, OME (TGRS 2023) for data without background, PFENet (TPAMI 2022) for
+likeness to examples, CCNN (Pathak et al., ICCV 2015) for sizes as constraints.
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ from torch.nn import functional
 from wsss_geo.classes import IGNORE, ClassScheme
 from wsss_geo.methods.base import Batch, Labeller, Method, ScratchSettings
 from wsss_geo.nn.heads import top_pool
+from wsss_geo.nn.likeness import Likeness
 from wsss_geo.nn.network import Network
 from wsss_geo.nn.processes import joint_mean
 from wsss_geo.nn.pseudo_labels import softmax_over_present
@@ -55,6 +57,15 @@ class AerialSettings(ScratchSettings):
     w_present: float = 0.2
     present: float = 0.05
     """Share of a scene that a tag promises at the least."""
+    likeness: float = 0.5
+    """Part of the likeness to scenes of one tag in the evidence, the rest is the classifier's; 0 where a class is cold,
+    since no scene then shows one class alone for certain."""
+    memory: int = 512
+    """Tokens remembered of each class."""
+    remembered: int = 16
+    """Tokens drawn for it from every view, on average."""
+    temperature: float = 0.1
+    """Of the cosines between tokens."""
 
 
 class Aerial(Method):
@@ -71,6 +82,9 @@ class Aerial(Method):
         super().__init__(network, scheme, settings, steps)
         self.labeller = Labeller(scheme, 0.5, 0.25, settings.confidence, 0.0, False, settings.balance)
         self.teacher = deepcopy(network).requires_grad_(False)
+        alike = 0.0 if self.labeller.has_cold else settings.likeness
+        width, classes = network.encoder.width, len(scheme.taggable)
+        self.known = Likeness(classes, settings.memory, width, settings.temperature) if alike else None
 
     def losses(self, batch: Batch, step: int) -> dict[str, Tensor]:
         """Return the weighted terms of the sum above."""
@@ -83,7 +97,7 @@ class Aerial(Method):
         usable = resize(batch.valid[:, None].float(), size)[:, 0] > 0.5
         allowed = self.allowed(cells, size)
         usable = usable & allowed.any(dim=1)
-        labels = self.teacher_labels(batch.clean, allowed, usable, step)
+        labels = self.teacher_labels(batch, allowed, usable, step)
         return {
             "cls": tag_loss(evidence, cells, s.top),
             "seg": s.w_seg * self.labeller.loss(logits, labels),
@@ -100,21 +114,40 @@ class Aerial(Method):
         return torch.cat([torch.ones_like(present[:, :1]), present], dim=1) if self.labeller.has_cold else present
 
     @torch.no_grad()
-    def teacher_labels(self, image: Tensor, allowed: Tensor, usable: Tensor, step: int) -> Tensor:
-        """What the teacher is sure of, on the token grid: int64 [B,h,w], else 255.
+    def teacher_labels(self, batch: Batch, allowed: Tensor, usable: Tensor, step: int) -> Tensor:
+        """What the teacher is sure of, on the grid of the decoder's answers: int64 [B,h,w], else 255.
 
         Its score is the mean of evidence and decoder, both as shares of the ``allowed`` classes; the decoder's part
         grows from 0 to 1/2 over ``ramp`` of the run. Where one class only is allowed, that is the label.
         """
-        s = self.settings
-        tokens = self.teacher.encode(image)
-        evidence = resize(self.teacher.aux_classifier(tokens.middle).float(), (allowed.shape[-2], allowed.shape[-1]))
-        decoded = self.labeller.ordered(self.teacher.decode(image, tokens)).float().softmax(dim=1)
+        s, teacher = self.settings, self.teacher
+        tokens = teacher.encode(batch.clean)
+        evidence = teacher.aux_classifier(tokens.middle).float()
+        if self.known is not None:
+            likeness = self.likeness(self.known, tokens.final, allowed, usable, batch)
+            evidence = (1 - s.likeness) * evidence + s.likeness * likeness
+        evidence = resize(evidence, (allowed.shape[-2], allowed.shape[-1]))
+        decoded = self.labeller.ordered(teacher.decode(batch.clean, tokens)).float().softmax(dim=1)
         part = 0.5 * min(1.0, max(0.0, step / self.steps - s.start) / s.ramp)
         scores = part * _masked_shares(decoded, allowed) + (1 - part) * self.evidence_shares(evidence, allowed)
         best, label = scores.max(dim=1)
         sure = (best > s.confidence) & (step >= s.start * self.steps)
         return torch.where((sure | (allowed.sum(dim=1) == 1)) & usable, label, IGNORE)
+
+    def likeness(self, known: Likeness, tokens: Tensor, allowed: Tensor, usable: Tensor, batch: Batch) -> Tensor:
+        """Log-densities [B,K,h,w] of the classes around ``tokens`` [B,D,h,w]; some of one class are then remembered.
+
+        Every batch writes, in its whole or in part of a group of processes; what is drawn does not depend on the parts.
+        """
+        size = (tokens.shape[-2], tokens.shape[-1])
+        able = resize_nearest(allowed.float(), size) > 0.5
+        found = known.log_densities(tokens, able)
+        certain = (able.sum(dim=1) == 1) & (resize_nearest(usable.float(), size) > 0.5)
+        places = batch.places or range(len(tokens))
+        dice = torch.rand((places.stop, *size), generator=batch.generator, device=tokens.device)
+        drawn = dice[places.start :: places.step] < self.settings.remembered / (size[0] * size[1])
+        known.remember(tokens, able.int().argmax(dim=1), certain & drawn, torch.tensor(places, device=tokens.device))
+        return found
 
     def evidence_shares(self, evidence: Tensor, allowed: Tensor) -> Tensor:
         """Shares [B,C,h,w] of the ``allowed`` classes, by logits [B,K,h,w] of the tags, in the order of the labels.
