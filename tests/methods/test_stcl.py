@@ -283,6 +283,7 @@ def test_run_resumes_to_the_bit_and_predicts(tiny, broken_run, tmp_path):
     state = runs.checkpoint["state_dict"]
     assert runs.checkpoint["global_step"] == 2
     assert state["method.memory.count"].sum() > 0
+    assert ((state["method.memory.scenes"] >= 0).sum(1) == state["method.memory.count"]).all()
     one, two = load_file(runs.whole), load_file(runs.cut)
     assert one.keys() == two.keys()
     assert all(torch.equal(one[n], two[n]) for n in one)

@@ -25,6 +25,9 @@ each has its full number; the memory is part of a checkpoint and of all processe
 changes colours less than RandAugment would, to keep what tells land cover apart. Drop path (0.1 in the paper) is an
 argument of the backbone.
 
+For COCO, ``delay`` lets the three losses begin after two epochs, and ``detach_maps`` has L_bg move the background
+alone. The position embedding is trained, also that of given weights, as in DeiT.
+
 Policy ``none`` (no background class) is not in the paper; there is no background token then, and L_bg is 0.
 """
 

@@ -75,7 +75,7 @@ class Regions(NamedTuple):
     mean: Tensor
     classes: Tensor
     probability: Tensor
-    """Of the tag [n]; 1 for background."""
+    """Of the tag [n]: sigmoid of the largest value of its final map; 1 for background."""
     activation: Tensor
     """Mean over the region [n], in 0..1; for background what the tagged classes leave."""
     place: Tensor
