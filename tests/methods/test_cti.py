@@ -195,11 +195,31 @@ def test_background_is_what_the_tagged_classes_leave(policy):
     for b in range(3):
         fused = seen.maps[b].relu() * seen.attention[b]
         classes = fused[-method.network.taggable :]
-        strongest = torch.stack([classes[c] for c in range(len(classes)) if batch.tags[b, c]]).amax(0)
-        foreground = (seen.affinity[b] @ strongest.flatten()).view(4, 4)
+        refined = [seen.affinity[b] @ classes[c].flatten() for c in range(len(classes)) if batch.tags[b, c]]
+        foreground = torch.stack(refined).amax(0).view(4, 4)
         background = (seen.affinity[b] @ fused[0].flatten()).view(4, 4)
         losses.append((1 - stretched(foreground) - stretched(background)).abs().mean())
     torch.testing.assert_close(found, torch.stack(losses).mean())
+
+
+def test_background_loss_may_move_the_background_alone():
+    """As published for COCO: the gradient reaches slot 0 of the maps' convolution and no other."""
+    moved = []
+    for detach in (False, True):
+        method = method_of("explicit", detach_maps=detach)
+        batch = batch_of(method)
+        seen = method.network.read(method.network.midway(batch.image, method.block), method.last)
+        method.background_loss(seen, batch.tags).backward()
+        moved.append(method.network.aux_classifier.bias.grad.abs() > 0)
+    assert moved[0].sum() > 1
+    assert moved[1].tolist() == [True] + [False] * (len(moved[1]) - 1)
+
+
+def test_the_three_losses_wait_while_the_memory_fills():
+    method = method_of("explicit", steps=60, delay=2 / 60, start=0.9)
+    assert set(method.losses(batch_of(method), 1)) == {"cls"}
+    assert method.memory.count.sum() > 0
+    assert set(method.losses(batch_of(method), 2)) == {"cls", "bg", "intra", "cross"}
 
 
 @pytest.mark.parametrize("policy", ["none", "explicit"])
@@ -231,6 +251,7 @@ def test_cross_loss_infuses_what_the_memory_knows():
         batch = batch_of(method, seed=step)
         first = network.midway(batch.image, method.block)
         seen = network.read(first, method.last)
+        method.remember(first, batch.tags)
         loss = method.cross_loss(first, seen, batch.tags)
         tokens = first.tokens[:, :4].detach()
         for b in range(3):

@@ -32,16 +32,21 @@ def content(queue: ClassQueue) -> list[list[float]]:
 @given(st.integers(1, 4), st.integers(1, 5), st.lists(st.lists(st.integers(0, 3), max_size=9), max_size=6))
 def test_a_queue_keeps_what_a_loop_keeps(classes: int, length: int, pushes: list[list[int]]) -> None:
     queue, loop = ClassQueue(classes, length, 2), [deque[float](maxlen=length) for _ in range(classes)]
-    value = 0.0
+    value, origin = 0.0, dict[float, int]()
     for push in pushes:
         written = [min(c, classes - 1) for c in push]
         vectors = torch.arange(len(push), dtype=torch.float32)[:, None].repeat(1, 2) + value
-        queue.push(vectors, torch.tensor(written, dtype=torch.int64))
+        scenes = 7 * torch.arange(len(push)) + int(value)
+        queue.push(vectors, torch.tensor(written, dtype=torch.int64), scenes=scenes)
+        origin.update({value + i: int(scene) for i, scene in enumerate(scenes)})
         for i, c in enumerate(written):
             loop[c].append(value + i)
         value += len(push)
         assert content(queue) == [list(entries) for entries in loop]
         assert torch.equal(queue.used.sum(1), queue.count)
+        kept = zip(queue.entries[queue.used][:, 0].tolist(), queue.scenes[queue.used].tolist(), strict=True)
+        assert all(origin[entry] == scene for entry, scene in kept)
+        assert (queue.scenes[~queue.used] == -1).all()
         for k, entries in enumerate(loop):
             assert abs(float(queue.mean()[k, 0]) - (sum(entries) / len(entries) if entries else 0)) < 1e-4
 
@@ -52,11 +57,13 @@ def test_a_queue_is_saved_and_goes_on_as_before() -> None:
     for step in range(6):
         vectors = torch.randn(3, 5, generator=generator)
         classes = torch.randint(3, (3,), generator=generator)
+        scenes = torch.randint(9, (3,), generator=generator)
         if step == 3:
             second.load_state_dict(first.state_dict())
-        first.push(vectors, classes)
+        first.push(vectors, classes, scenes=scenes)
         if step >= 3:
-            second.push(vectors, classes)
+            second.push(vectors, classes, scenes=scenes)
+    assert (first.scenes >= 0).any()
     assert all(torch.equal(a, b) for a, b in zip(first.buffers(), second.buffers(), strict=True))
 
 
@@ -123,7 +130,7 @@ def test_processes_share_their_memories(tmp_path: Path) -> None:
             for step in range(4):
                 places = torch.arange(6)[rank::2] if step == 3 else torch.arange(rank * (step + 1))
                 values, classes = places + 10.0 * step, places % 3 % 2
-                queue.push(values[:, None], classes, places)
+                queue.push(values[:, None], classes, places, (values * 3).long())
                 images = values[:, None, None, None].expand(-1, 1, 2, 2)
                 bank.push(images, torch.ones(len(places), 2, 2, dtype=torch.bool), torch.eye(2)[classes], places)
             torch.save([*queue.buffers(), *bank.buffers()], out)
@@ -145,7 +152,7 @@ def test_processes_share_their_memories(tmp_path: Path) -> None:
     for step in range(4):
         places = torch.arange(6 if step == 3 else step + 1)
         values, classes = places + 10.0 * step, places % 3 % 2
-        queue.push(values[:, None], classes)
+        queue.push(values[:, None], classes, scenes=(values * 3).long())
         images = values[:, None, None, None].expand(-1, 1, 2, 2)
         bank.push(images, torch.ones(len(places), 2, 2) > 0, torch.eye(2)[classes])
     assert all(torch.equal(a, b) for a, b in zip(one, [*queue.buffers(), *bank.buffers()], strict=True))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import pytest
 import torch
 
@@ -226,3 +227,45 @@ def test_wrong_settings_are_named(given, complaint):
 def test_settings_take_the_type_of_their_default():
     made = settings_from(METHODS["toco"].settings_type, {"crops": "4", "cam_scales": "1,0.5", "reference_term": "on"})
     assert (made.crops, made.cam_scales, made.reference_term) == (4, (1.0, 0.5), True)
+
+
+def test_regions_of_the_main_view_and_crops_of_the_local_one_agree_whatever_the_turn():
+    """A marker, hot in the maps of the main view, shows in exactly the flagged crops, in all eight elements."""
+    method = method_of("toco", "explicit", scale=(1.0, 1.0), crop_share=0.25, crops=12, background_share=0.0)
+    method.colours = {}  # the marker keeps its brightness
+    items = items_of(method.scheme, count=32)
+    items["image01"] = torch.zeros(32, 3, SIZE, SIZE)
+    items["image01"][:, :, 5:21, 33:43] = 1.0
+    items["valid"][:, 50:] = False
+    batch = make_batch(items, method, SIZE, 0, 0)
+    heat = batch.image[:, :1].clone()
+    heat[~batch.valid[:, None]] = 0  # where padding shows the mean
+    crops = method._local_crops(batch, torch.cat([heat, torch.zeros_like(heat)], dim=1))
+    shown = (crops.cut(batch.local) * crops.cut(batch.valid[:, None].float())).amax((2, 3, 4)) > 0.25
+    assert torch.equal(shown, crops.positive)
+    assert 0.02 < shown.float().mean() < 0.9
+    assert len({tuple(m.flatten().tolist()) for m in heat[:, 0] > 0.5}) == 8
+    mirrored = (crops.cut(batch.local.flip(-1)) * crops.cut(batch.valid[:, None].float())).amax((2, 3, 4)) > 0.25
+    assert not torch.equal(mirrored, crops.positive)  # as in a program that flips each view on its own
+
+
+def test_drawing_a_batch_leaves_global_randomness_alone():
+    method = method_of("toco", "none")
+    torch.manual_seed(5)
+    expected = torch.rand(3)
+    torch.manual_seed(5)
+    kept = np.random.get_state()[1].copy()  # noqa: NPY002 - the global state is the matter
+    make_batch(items_of(method.scheme), method, SIZE, 0, 0)
+    assert torch.equal(torch.rand(3), expected)
+    assert (np.random.get_state()[1] == kept).all()  # noqa: NPY002
+
+
+@pytest.mark.parametrize("name", ["toco", "ctfa", "stcl"])
+def test_published_learning_rates(name):
+    method = method_of(name, "none", steps=20_000)
+    assert method.learning_rate_factor(0) == pytest.approx(1e-6)
+    assert method.learning_rate_factor(1500) == pytest.approx((1 - 1500 / 20_000) ** 0.9)
+    assert method.learning_rate_factor(20_000) == 0
+    encoder, heads = method.parameter_groups()
+    assert encoder["lr"] == 6e-5
+    assert heads["lr"] == pytest.approx(6e-5 * (8 if name == "ctfa" else 10))

@@ -88,6 +88,12 @@ def test_batch_equals_image_by_image_and_channels_do_not_mix() -> None:
             torch.testing.assert_close(together[b : b + 1, k : k + 1], alone, atol=1e-5, rtol=0)
 
 
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no second device")
+def test_devices_agree() -> None:
+    image, maps, par = torch.rand(2, 3, 24, 20), torch.rand(2, 4, 24, 20), PAR()
+    torch.testing.assert_close(par(image.cuda(), maps.cuda()).cpu(), par(image, maps), atol=1e-5, rtol=1e-5)
+
+
 def test_masked_softmax_equals_the_computation_on_the_present_subset() -> None:
     image, maps, par = torch.rand(2, 3, 12, 12), torch.randn(2, 5, 12, 12), PAR()
     present = torch.tensor([[1, 0, 1, 1, 0], [0, 1, 0, 0, 0]], dtype=torch.bool)

@@ -15,8 +15,11 @@ class Oracle(SimpleNamespace):
 
     classes = taggable = 3
     cold = None
+    multiple = 2
+    mean = torch.zeros(1, 3, 1, 1)
 
-    def predict_with_cam(self, image01):
+    def predict(self, image01, scores, with_cam):
+        assert with_cam
         label = torch.tensor([0, 0, 1, 1]).expand(len(image01), 4, 4)
         maps = torch.nn.functional.one_hot(label, 3).permute(0, 3, 1, 2).float()
         return maps, maps

@@ -182,14 +182,15 @@ def test_a_strange_region_stays_out_and_a_drift_gets_in():
 
     def remember(centre):
         mean = centre + 0.1 * torch.randn(4, 8, generator=generator)
-        method.remember(Regions(mean, torch.zeros(4, dtype=torch.int64), torch.ones(4), torch.ones(4), torch.arange(4)))
+        number = torch.arange(4)
+        method.remember(Regions(mean, 0 * number, torch.ones(4), torch.ones(4), number, number))
 
     for _ in range(10):
         remember(axis[0])
     assert method.memory.count[0] == 6
     entries = method.memory.entries.clone()
     one = torch.ones(1)
-    method.remember(Regions(axis[1][None], torch.zeros(1, dtype=torch.int64), one, one, one.long()))
+    method.remember(Regions(axis[1][None], torch.zeros(1, dtype=torch.int64), one, one, one.long(), one.long()))
     assert torch.equal(method.memory.entries, entries)
     for _ in range(40):
         remember(axis[1])
@@ -199,7 +200,8 @@ def test_a_strange_region_stays_out_and_a_drift_gets_in():
 def test_only_probable_tags_are_written():
     method = method_of("none", gate=0.7)
     probability = torch.tensor([0.9, 0.6, 0.8])
-    method.remember(Regions(torch.randn(3, 32), torch.tensor([0, 1, 2]), probability, torch.ones(3), torch.arange(3)))
+    number = torch.arange(3)
+    method.remember(Regions(torch.randn(3, 32), number, probability, torch.ones(3), number, number))
     assert method.memory.count.tolist() == [1, 0, 1]
 
 
@@ -281,6 +283,7 @@ def test_run_resumes_to_the_bit_and_predicts(tiny, broken_run, tmp_path):
     state = runs.checkpoint["state_dict"]
     assert runs.checkpoint["global_step"] == 2
     assert state["method.memory.count"].sum() > 0
+    assert ((state["method.memory.scenes"] >= 0).sum(1) == state["method.memory.count"]).all()
     one, two = load_file(runs.whole), load_file(runs.cut)
     assert one.keys() == two.keys()
     assert all(torch.equal(one[n], two[n]) for n in one)

@@ -196,7 +196,7 @@ def test_pixels_are_decided_after_upsampling():
         multiple = patch = 8
         mean = torch.zeros(1, 3, 1, 1)
 
-        def predict(self, image, scores):
+        def predict(self, image, scores, with_cam):
             maps = torch.tensor([[1.0, 0.4], [0.0, 0.6]])
             return maps[None, :, None, :].expand(len(image), 2, 1, 2), None
 

@@ -145,6 +145,23 @@ def test_dlrsd(tmp_path, form):
     assert (rows["scene_id"] == rows.index.str.removesuffix("_r0_c0")).all()
 
 
+def test_loveda_with_an_id_twice(loveda_folder, tmp_path):
+    source = next((loveda_folder / "Train" / "Urban" / "images_png").iterdir())
+    copy = loveda_folder / "Train" / "Urban" / "more" / "images_png" / source.name
+    copy.parent.mkdir(parents=True)
+    copy.write_bytes(source.read_bytes())
+    with pytest.raises(InputError, match=rf"has the same id {source.stem} as .*{source.name}; remove one of them"):
+        make("loveda", loveda_folder, tmp_path / "t")
+
+
+def test_dlrsd_with_an_id_twice(tmp_path):
+    for scene, name in (("beach", "beach00"), ("copy", "beach00"), ("beach", "beach01")):
+        picture(tmp_path / "DLRSD" / "Images" / scene / f"{name}.tif", 32, 32)
+        numbered(tmp_path / "DLRSD" / "Labels" / scene / f"{name}.png", np.full((32, 32), 11))
+    with pytest.raises(InputError, match=r"copy/beach00.tif: has the same id beach00 as .*; remove one of them"):
+        make("dlrsd", tmp_path / "DLRSD", tmp_path / "t")
+
+
 def test_a_colour_mask_of_one_band_is_refused(deepglobe_folder, tmp_path):
     numbered(deepglobe_folder / "land-train" / "119_mask.png", np.ones((48, 48)))
     with pytest.raises(InputError, match="one band without colours; masks of this data set are colour pictures"):

@@ -134,6 +134,15 @@ def test_isaid_scene_in_two_splits_is_refused(isaid_folder, tmp_path):
     assert not (tmp_path / "t").exists()
 
 
+def test_isaid_with_an_id_twice(isaid_folder, tmp_path):
+    source = isaid_folder / "train" / "images/images/P0001.png"
+    copy = isaid_folder / "train" / "part2" / source.name
+    copy.parent.mkdir()
+    copy.write_bytes(source.read_bytes())
+    with pytest.raises(InputError, match=r"P0001.png: has the same id P0001 as .*P0001.png; remove one of them"):
+        make("isaid", isaid_folder, tmp_path / "t")
+
+
 def test_isaid_half_extracted_or_missing(isaid_folder, tmp_path):
     (isaid_folder / "train/Semantic_masks/images/images/P0002_instance_color_RGB.png").unlink()
     with pytest.raises(InputError, match=r"1 of 2 images of train have no mask \(first: P0002.png\); extract"):

@@ -181,6 +181,83 @@ def test_vaihingen(tmp_path, protocol):
         make("vaihingen", root, tmp_path / "t")
 
 
+HOME = "ISPRS_semantic_labeling_Vaihingen"
+
+
+@pytest.fixture
+def unpacked(tmp_path):
+    """Vaihingen as its archives unpack: three training areas for participants, all four complete, both also eroded."""
+    root = tmp_path / "Vaihingen"
+    tree, car = (np.array(rgb(isprs.COLORS[name]), np.uint8)[:, None, None] for name in ("tree", "car"))
+    for area in (1, 3, 5, 2):
+        at, name = 10.0 * area, f"top_mosaic_09cm_area{area}"
+        geotiff(root / HOME / "top" / f"{name}.tif", RNG.integers(1, 255, (3, 32, 32), dtype=np.uint8), at)
+        label = np.broadcast_to(tree, (3, 32, 32)).copy()
+        label[:, 16:] = car
+        bare = label.copy()
+        bare[:, 14:18] = 0
+        for folder, there in (("ground_truth_COMPLETE", True), ("ground_truth_for_participants", area != 2)):
+            whole = root / HOME / "gts_for_participants" if "part" in folder else root / f"{HOME}_{folder}"
+            if there:
+                geotiff(whole / f"{name}.tif", label, at)
+                eroded = f"{HOME}_{folder.replace('truth_', 'truth_eroded_')}"
+                geotiff(root / eroded / f"{name}_noBoundary.tif", bare, at)
+    return root
+
+
+@pytest.mark.parametrize(
+    ("variant", "border"), [(None, {"tree", "car"}), ("full", {"tree", "car"}), ("eroded", {None})]
+)
+def test_vaihingen_under_the_names_of_its_archives(unpacked, tmp_path, variant, border):
+    tileset, rows = make("vaihingen", unpacked, tmp_path / "t", size=32, val=0.0, variant=variant)
+    assert rows["split"].to_dict() == {
+        "area1_r0_c0": "train", "area3_r0_c0": "train", "area5_r0_c0": "train", "area2_r0_c0": "test",
+    }  # fmt: skip
+    mask = mask_of(tileset, "area2_r0_c0")
+    assert set(mask[14:18].ravel()) == border
+    assert (mask[:14] == "tree").all()
+    assert (mask[18:] == "car").all()
+    assert tileset.band_names == ("near infrared", "red", "green")
+
+
+def test_vaihingen_with_what_participants_got_alone(unpacked, tmp_path):
+    for folder in unpacked.glob("*COMPLETE"):
+        folder.rename(tmp_path / folder.name)
+    heard = Hearing()
+    _, rows = make("vaihingen", unpacked, tmp_path / "t", heard, size=32, val=0.0)
+    assert set(rows["split"]) == {"train"}
+    assert "1 test areas have no labels" in heard.said("info")
+    _, bare = make("vaihingen", unpacked, tmp_path / "u", size=32, val=0.0, variant="eroded")
+    assert bare.index.tolist() == rows.index.tolist()
+    for path in unpacked.rglob("*_noBoundary.tif"):
+        path.unlink()
+    with pytest.raises(InputError, match=r"holds no eroded label; expected files top_mosaic_09cm_area1_noBoundary.tif"):
+        make("vaihingen", unpacked, tmp_path / "v", variant="eroded")
+    with pytest.raises(UsageError, match="vaihingen: has no variant 'bare'; choose full, eroded"):
+        make("vaihingen", unpacked, tmp_path / "v", variant="bare")
+
+
+@pytest.mark.parametrize("place", [f"{HOME}/top", f"{HOME}_ground_truth_COMPLETE"])
+def test_vaihingen_with_an_area_twice_is_refused(unpacked, tmp_path, place):
+    source = unpacked / place / "top_mosaic_09cm_area3.tif"
+    target = _made(unpacked / "again" / place / source.name)
+    target.write_bytes(source.read_bytes())
+    with pytest.raises(InputError, match=rf"{source.name}: has the same id area3 as .*; remove one of them"):
+        make("vaihingen", unpacked, tmp_path / "t")
+
+
+def test_potsdam_labels_of_participants_lie_beside_the_complete_ones(potsdam_folder, tmp_path):
+    for area in ("2_10", "6_7"):
+        source = potsdam_folder / "5_Labels_all" / f"top_potsdam_{area}_label.tif"
+        _made(potsdam_folder / "5_Labels_for_participants" / source.name).write_bytes(source.read_bytes())
+    _, rows = make("potsdam", potsdam_folder, tmp_path / "t", size=80, val=0.0)
+    assert len(rows) == 4
+    source = potsdam_folder / "3_Ortho_IRRG/top_potsdam_6_7_IRRG.tif"
+    _made(potsdam_folder / "old" / source.name).write_bytes(source.read_bytes())
+    with pytest.raises(InputError, match=r"old/top_potsdam_6_7_IRRG.tif: has the same id 6_7 as .*; remove one of"):
+        make("potsdam", potsdam_folder, tmp_path / "u")
+
+
 def test_official_isprs_lists_are_whole_and_disjoint():
     assert (len(set(potsdam.TRAIN)), len(set(potsdam.TEST))) == (24, 14)
     assert not set(potsdam.TRAIN) & set(potsdam.TEST)

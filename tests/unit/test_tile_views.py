@@ -13,6 +13,7 @@ from wsss_geo.nn.crops import cut_crops
 from wsss_geo.tileset.photometry import STRONG, TOCO_LOCAL, TOCO_MAIN, TOCO_SECOND, WEAK, Jitter, blur, jitter
 from wsss_geo.tileset.sampling import repeat_factor_weights
 from wsss_geo.tileset.views import (
+    MIRRORED,
     Views,
     draw_resized_views,
     draw_views,
@@ -122,6 +123,10 @@ def test_draws_repeat_and_impossible_ones_are_refused():
     assert a.scale.equal(b.scale)
     assert a.corner.equal(b.corner)
     assert len(set(draw_views(200, 32, 32, seeded(1)).element.tolist())) == 8
+    for draw in (draw_views, draw_resized_views):
+        mirrored = draw(400, 32, 32, seeded(1), elements=MIRRORED).element
+        assert set(mirrored.tolist()) == {0, 4}
+        assert 0.4 < (mirrored == 4).float().mean() < 0.6
     with pytest.raises(UsageError):
         draw_views(1, 8, 8, seeded(), (0.0, 1.0))
     with pytest.raises(UsageError):

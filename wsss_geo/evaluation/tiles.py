@@ -10,7 +10,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.nn import functional
 from torch.utils.data import DataLoader
 
 from wsss_geo.classes import IGNORE, ClassScheme
@@ -22,6 +21,7 @@ from wsss_geo.nn.device import choose_device
 from wsss_geo.nn.model_file import LoadedModel, load_model
 from wsss_geo.nn.network import Network
 from wsss_geo.nn.tensors import resize
+from wsss_geo.nn.whole_tiles import answer_tiles
 from wsss_geo.progress import Progress
 from wsss_geo.tileset.dataset import TileDataset
 from wsss_geo.tileset.index import TileSet, read_tileset
@@ -66,18 +66,13 @@ def classify(
 ) -> Tensor:
     """Classes of pixels: images [B,N,H,W] in 0..1, validity bool [B,H,W] -> channel positions int64 [B,H,W].
 
-    As in prediction, pixels without data show the mean of the training data, and scores are upsampled bilinearly from
-    the token grid before the arg-max. Only channels ``allowed`` (bool [B,C]) compete, all unless given. Sides that are
-    no multiple of what the network takes are padded at the lower right.
+    As in ``answer_tiles``; scores are upsampled bilinearly from the token grid before the arg-max. Only channels
+    ``allowed`` (bool [B,C]) compete, all unless given.
     """
-    height, width = image01.shape[-2:]
-    side = network.multiple
-    image = torch.where(valid[:, None], image01, network.mean)
-    image = functional.pad(image, (0, -width % side, 0, -height % side), mode="replicate")
-    probabilities, _ = network.predict(image, scores)
+    probabilities = answer_tiles(network, image01, valid, scores).probabilities
     if allowed is not None:
         probabilities = probabilities.masked_fill(~allowed[:, :, None, None], -1.0)
-    return resize(probabilities, (image.shape[-2], image.shape[-1]))[..., :height, :width].argmax(dim=1)
+    return resize(probabilities, (image01.shape[-2], image01.shape[-1])).argmax(dim=1)
 
 
 def _rows(job: EvaluateJob, tileset: TileSet, report: Progress) -> Any:

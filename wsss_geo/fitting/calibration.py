@@ -9,14 +9,14 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from wsss_geo.classes import ClassScheme
 from wsss_geo.errors import InputError
 from wsss_geo.nn.calibration import Calibration, calibrate
 from wsss_geo.nn.model_file import LoadedModel
 from wsss_geo.nn.network import Network
-from wsss_geo.nn.tensors import resize, split_cells
+from wsss_geo.nn.tensors import split_cells
+from wsss_geo.nn.whole_tiles import answer_tiles
 from wsss_geo.progress import Progress
 from wsss_geo.tileset.dataset import TileDataset
 from wsss_geo.tileset.index import TileSet
@@ -67,11 +67,8 @@ def _answers(network: Network, image01: Tensor, valid: Tensor, tags: Tensor, mos
     Images [B,N,H,W] in 0..1, validity bool [B,H,W], tags [B,K,g,g] of the scenes in each image.
     """
     device = network.mean.device
-    image = torch.where(valid[:, None].to(device), image01.to(device), network.mean)
-    side = network.multiple
-    beyond = (0, -image.shape[-1] % side, 0, -image.shape[-2] % side)
-    found = network.predict(functional.pad(image, beyond, mode="replicate"))[0].cpu()
-    seen = resize(functional.pad(valid.float(), beyond)[:, None], (found.shape[-2], found.shape[-1])) > 0.999
+    answers = answer_tiles(network, image01.to(device), valid.to(device))
+    found, seen = answers.probabilities.cpu(), answers.valid.cpu() > 0.999
     possible = tags > 0.5
     if network.cold is not None:
         always = torch.ones_like(possible[:, :1])

@@ -48,6 +48,8 @@ class Batch:
     """Tags of the single tiles of a mosaic [B,K,g,g], where views are mosaics."""
     generator: torch.Generator | None = None
     """Source of everything random in a method's step; on the device of the images, alike in all processes."""
+    scenes: Tensor | None = None
+    """Numbers of the parent scenes, int64 [B]."""
     places: range | None = None
     """Where several processes train together: the places of these views in the joint batch, which ends at ``stop``."""
 
@@ -76,6 +78,9 @@ class Settings:
     class the same say, 0 every pixel."""
     scale: tuple[float, float] = (0.75, 1.25)
     """Scale of the views, relative to the view's side; above 1 crops."""
+    turns: bool = True
+    """Whether views are turned by quarters and mirrored; if not they are only mirrored, left to right, as published for
+    photographs."""
     rare: float = 0.0
     """Classes in fewer than this share of the tiles are shown more often (repeat factor sampling); 0: all alike."""
     pure: float = 0.0
@@ -113,6 +118,8 @@ class Method(nn.Module):
     """Tokens, final or middle, whose activation maps prediction shows."""
     class_tokens: ClassVar[bool] = False
     """Whether the network carries a token for every class."""
+    freezes_position: ClassVar[bool] = True
+    """Whether the position embedding of a backbone with weights stays as it is."""
 
     def __init__(self, network: Network, scheme: ClassScheme, settings: Settings, steps: int) -> None:
         super().__init__()

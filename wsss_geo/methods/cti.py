@@ -8,7 +8,7 @@ among patch tokens, F = M T and every map stretched to 0..1:
 
     L = L_cls + w_bg L_bg + w_intra L_intra + w_cross L_cross + w_seg L_seg
     L_cls    multi-label soft margin of class tokens and of mean-pooled maps, of both views
-    L_bg     |1 - A max_c F_c - A F_background|, c over the tagged classes
+    L_bg     |1 - max_c A F_c - A F_background|, c over the tagged classes
     L_intra  |M - M infused with the tokens of the other view|, tagged classes and background
     L_cross  |M - F infused with the mean of the memory|, tagged classes
 
@@ -24,6 +24,9 @@ full range, do not count in the means; a class joins L_cross when it has ``least
 each has its full number; the memory is part of a checkpoint and of all processes; view 2 shows 0.4 to 1 of the area and
 changes colours less than RandAugment would, to keep what tells land cover apart. Drop path (0.1 in the paper) is an
 argument of the backbone.
+
+For COCO, ``delay`` lets the three losses begin after two epochs, and ``detach_maps`` has L_bg move the background
+alone. The position embedding is trained, also that of given weights, as in DeiT.
 
 Policy ``none`` (no background class) is not in the paper; there is no background token then, and L_bg is 0.
 """
@@ -78,6 +81,10 @@ class CTISettings(Settings):
     w_bg: float = 0.1
     w_intra: float = 1.0
     w_cross: float = 1.0
+    delay: float = 0.0
+    """Share of the run before the three losses above count (COCO: two of 60 epochs); the memory fills meanwhile."""
+    detach_maps: bool = False
+    """Let L_bg move the background's map alone. That maps are held is published for COCO, which ones is a reading."""
     w_seg: float = 0.1
     start: float = 0.1
     """Share of the run before the decoder's loss begins."""
@@ -100,6 +107,7 @@ class CTI(Method):
     needs = frozenset({"second"})
     colours: ClassVar[Mapping[str, Jitter]] = {"second": STRONG}
     class_tokens = True
+    freezes_position = False
     settings: CTISettings
     network: ClassTokenNetwork
 
@@ -120,12 +128,12 @@ class CTI(Method):
         s, network, tags = self.settings, self.network, batch.tags
         first, second = (network.midway(view, self.block) for view in (batch.image, batch.second))
         seen = network.read(first, self.last)
-        terms = {
-            "cls": self.tag_loss(seen.logits, seen.maps, tags) + self.tag_loss(*network.look(second), tags),
-            "bg": s.w_bg * self.background_loss(seen, tags),
-            "intra": s.w_intra * self.intra_loss(first, seen, self.tokens(second), tags),
-            "cross": s.w_cross * self.cross_loss(first, seen, tags, batch.places),
-        }
+        terms = {"cls": self.tag_loss(seen.logits, seen.maps, tags) + self.tag_loss(*network.look(second), tags)}
+        self.remember(first, tags, batch.places)
+        if step >= s.delay * self.steps:
+            terms["bg"] = s.w_bg * self.background_loss(seen, tags)
+            terms["intra"] = s.w_intra * self.intra_loss(first, seen, self.tokens(second), tags)
+            terms["cross"] = s.w_cross * self.cross_loss(first, seen, tags)
         if step >= s.start * self.steps:
             cam, _ = multi_scale_cam(network, batch.image, s.cam_scales, tags=tags)
             labels = self.labeller.pixel_labels(batch.image, cam, tags, batch.valid)
@@ -147,8 +155,9 @@ class CTI(Method):
         if not self.labeller.has_cold:
             return seen.maps.new_zeros(())
         fused = seen.fused
-        tagged = self._classes(fused) * (tags > 0.5)[:, :, None, None]
-        foreground = seen.refine(tagged.amax(dim=1, keepdim=True))
+        tagged = seen.refine(self._classes(fused) * (tags > 0.5)[:, :, None, None])
+        foreground = tagged.amax(dim=1, keepdim=True)
+        foreground = foreground.detach() if self.settings.detach_maps else foreground
         return (1 - normalise_cam(foreground) - normalise_cam(seen.refine(fused[:, :1]))).abs().mean()
 
     def intra_loss(self, first: Midway, seen: Reading, donor: Tensor, tags: Tensor) -> Tensor:
@@ -159,17 +168,19 @@ class CTI(Method):
             present = torch.cat([torch.ones_like(present[:, :1]), present], dim=1)
         return map_distance(seen.maps, maps, present)
 
-    def cross_loss(self, first: Midway, seen: Reading, tags: Tensor, places: range | None = None) -> Tensor:
-        """Change from maps to fused maps when what the memory knows of the tagged classes is infused.
-
-        The memory takes this step's tokens first, those of all processes by the ``places`` of their views.
-        """
-        tokens = self.tokens(first).detach().float()
-        own = self._classes(tokens)
+    def remember(self, first: Midway, tags: Tensor, places: range | None = None) -> None:
+        """Write the tokens of the tagged classes, those of all processes by the ``places`` of their views."""
+        own = self._classes(self.tokens(first).detach().float())
         present = tags > 0.5
         image, channel = present.nonzero(as_tuple=True)
         place = torch.tensor(places or range(len(tags)), device=tags.device)[image]
         self.memory.push(functional.layer_norm(own, own.shape[-1:])[present], channel, place)
+
+    def cross_loss(self, first: Midway, seen: Reading, tags: Tensor) -> Tensor:
+        """Change from maps to fused maps when what the memory knows of the tagged classes is infused."""
+        tokens = self.tokens(first).detach().float()
+        own = self._classes(tokens)
+        present = tags > 0.5
         learned = self.memory.count >= self.settings.least
         if not learned.any():
             return seen.maps.new_zeros(())

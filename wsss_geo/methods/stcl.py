@@ -9,7 +9,9 @@ regions of each class looked like in earlier images, and contrast of the present
             all products over ``memory_temperature``
     w_i   = probability of the tag * mean activation in the region * how full the memory of the class is
 
-The memory starts with the other dense losses and r(t) grows to 1 over ``memory_ramp`` of the run.
+The memory starts when the other dense losses and the contrasts of ToCo are there, and r(t) grows to 1 over
+``memory_ramp`` of the run. With ``other_scenes`` the entries m and n of a region are those of other parent scenes only:
+tiles of one scene may overlap, and to find a region in its own pixels is no task.
 
 No program is published; this is a reading of the abstract, with details of its closest relatives (RCA, Zhou et al.,
 CVPR 2022; SeCo, Yang et al., CVPR 2024). A region is where the refined labels and those of the middle tokens' maps
@@ -63,6 +65,8 @@ class STCLSettings(ToCoSettings):
     """Least probability of the tag for an entry."""
     least: int = 4
     """Tokens that make a region."""
+    other_scenes: bool = False
+    """Leave the entries of a region's own parent scene out of its contrast."""
 
 
 class Regions(NamedTuple):
@@ -71,11 +75,13 @@ class Regions(NamedTuple):
     mean: Tensor
     classes: Tensor
     probability: Tensor
-    """Of the tag [n]; 1 for background."""
+    """Of the tag [n]: sigmoid of the largest value of its final map; 1 for background."""
     activation: Tensor
     """Mean over the region [n], in 0..1; for background what the tagged classes leave."""
     place: Tensor
     """Of the view in the joint batch, int64 [n]."""
+    scene: Tensor
+    """Number of the parent scene, int64 [n]; -1 where it is not told."""
 
 
 class STCL(ToCo):
@@ -100,13 +106,20 @@ class STCL(ToCo):
         """Return the weighted terms of the sum above."""
         terms = super().losses(batch, step)
         if "mem" in terms:
-            begun = (step + 1) / self.steps - self.settings.start
+            begun = (step + 1) / self.steps - self.memory_start
             terms["mem"] = terms["mem"] * min(1.0, begun / max(self.settings.memory_ramp, 1e-9))
         return terms
 
-    def dense_losses(self, batch: Batch, tokens: Tokens, labels: Tensor) -> dict[str, Tensor]:
+    @property
+    def memory_start(self) -> float:
+        """Share of the run before the memory."""
+        return max(self.settings.start, self.settings.contrast_start)
+
+    def dense_losses(self, batch: Batch, tokens: Tokens, labels: Tensor, step: int) -> dict[str, Tensor]:
         """What ToCo has, and the contrast with the memory, to which the regions are added afterwards."""
-        s = self.settings
+        s, terms = self.settings, super().dense_losses(batch, tokens, labels, step)
+        if step < self.memory_start * self.steps:
+            return terms
         regions = self.regions(batch, tokens, labels)
         vectors = functional.normalize(self.embedding(regions.mean).float(), dim=1)
         full = self.memory.count[regions.classes] / s.memory
@@ -115,11 +128,19 @@ class STCL(ToCo):
             regions.classes,
             regions.probability * regions.activation * full,
             self.memory.entries.clone(),
-            self.memory.used,
+            self.usable_entries(regions),
             s.memory_temperature,
         )
         self.remember(regions)
-        return {**super().dense_losses(batch, tokens, labels), "mem": s.w_mem * contrast}
+        return {**terms, "mem": s.w_mem * contrast}
+
+    def usable_entries(self, regions: Regions) -> Tensor:
+        """The entries that meet a region: bool [M,Q], or [n,M,Q] where its own scene has no say."""
+        used = self.memory.used
+        if not self.settings.other_scenes:
+            return used
+        own = (self.memory.scenes == regions.scene[:, None, None]) & (regions.scene >= 0)[:, None, None]
+        return used & ~own
 
     def regions(self, batch: Batch, tokens: Tokens, labels: Tensor) -> Regions:
         """Where ``labels`` int64 [B,H,W] and the middle tokens agree: a region of each class with enough tokens."""
@@ -140,8 +161,14 @@ class STCL(ToCo):
         mean = members @ tokens.final.float().flatten(2).transpose(1, 2) / count.clamp(min=1)[:, :, None]
         image, channel = (count >= self.settings.least).nonzero(as_tuple=True)
         places = torch.tensor(batch.places or range(len(mean)), device=mean.device)
+        scenes = torch.full_like(places, -1) if batch.scenes is None else batch.scenes
         return Regions(
-            mean[image, channel], channel, probability[image, channel], activation[image, channel], places[image]
+            mean[image, channel],
+            channel,
+            probability[image, channel],
+            activation[image, channel],
+            places[image],
+            scenes[image],
         )
 
     @torch.no_grad()
@@ -149,12 +176,14 @@ class STCL(ToCo):
         """Write the regions that pass both gates."""
         vectors = functional.normalize(self.teacher_embedding(regions.mean).float(), dim=1)
         probable = regions.probability > self.settings.gate
-        vectors, classes, places = vectors[probable], regions.classes[probable], regions.place[probable]
+        vectors, classes, places, scenes = (
+            rows[probable] for rows in (vectors, regions.classes, regions.place, regions.scene)
+        )
         known = self.memory.count[classes] > 0
         likeness = (vectors * functional.normalize(self.memory.mean(), dim=1)[classes]).sum(dim=1)
         usual = self.likeness.passes(likeness, classes) | ~known
         self.likeness.learn(likeness[known], classes[known])
-        self.memory.push(vectors[usual], classes[usual], places[usual])
+        self.memory.push(vectors[usual], classes[usual], places[usual], scenes[usual])
 
     def after_step(self, step: int) -> None:
         """Let the teacher's heads follow the student's."""
@@ -206,6 +235,7 @@ def memory_contrast(
 ) -> Tensor:
     """Weighted mean contrast of ``vectors`` [n,E] of ``classes`` [n] with the ``used`` of the ``entries`` [M,Q,E].
 
+    ``used`` is bool [M,Q], or [n,M,Q] where vectors meet different entries.
     Every used entry of the own class against all used entries of the others. A vector whose class has no entry, or
     alone has entries, does not count; 0 when none counts. The weights of all processes make up the mean.
     """

@@ -7,9 +7,10 @@ uncertain local crops are pulled to the global one, those of background crops pu
     L = L_cls + L_aux + w_ptc L_ptc + w_ctc L_ctc + w_seg L_seg + w_reg L_reg
 
 Differences from the published program, all deliberate: the views share one recorded geometry, so regions and the crops
-cut from them agree; losses are count-safe; the pairwise energy is a local window in place of a CPU lattice
-filter; the encoder runs once a view. Policy ``none`` (no background class) is not in the paper; there, labels
-come from the leading tagged class, and a crop is negative when its main class is not that of the whole view.
+cut from them agree; losses are count-safe; the pairwise energy asks a local window, and where ``energy`` is dense, the
+published energy of all pairs, it is an exact kernel on cells in place of a CPU lattice filter; the encoder runs once a
+view. Policy ``none`` (no background class) is not in the paper; there, labels come from the leading tagged class, and a
+crop is negative when its main class is not that of the whole view.
 """
 
 from __future__ import annotations
@@ -23,11 +24,12 @@ import torch
 from torch import Tensor
 
 from wsss_geo.classes import IGNORE, ClassScheme
+from wsss_geo.errors import UsageError
 from wsss_geo.methods.base import Batch, Labeller, Method, Settings
 from wsss_geo.nn.cam import multi_scale_cam
 from wsss_geo.nn.crops import DOUBTFUL, HOT, LocalCrops, region_map, sample_crops, shows_main_class
 from wsss_geo.nn.encoder import Tokens
-from wsss_geo.nn.energy import local_pairwise_energy
+from wsss_geo.nn.energy import ENERGIES, dense_energy, local_pairwise_energy
 from wsss_geo.nn.heads import Projection, max_pool_scores
 from wsss_geo.nn.losses import class_token_contrast, multilabel_soft_margin, patch_token_contrast
 from wsss_geo.nn.network import Network
@@ -41,11 +43,17 @@ class ToCoSettings(Settings):
 
     clip: float = 0.0
     start: float = 0.1
-    """Share of the run before segmentation and energy losses begin (2000 of 20 000 steps)."""
+    """Share of the run before segmentation and energy losses begin (2000 of 20 000 steps; COCO 8000 of 80 000)."""
+    contrast_start: float = 0.0
+    """Share of the run before both contrasts begin (COCO 12 000 of 80 000 steps)."""
+    aux_until: float = 0.0
+    """Share of the run in which pseudo labels come from the maps of middle tokens (COCO until 12 000 of 80 000)."""
     w_ptc: float = 0.2
     w_ctc: float = 0.5
     w_seg: float = 0.1
     w_reg: float = 0.05
+    energy: str = "local"
+    """``dense``: the published energy; ``local``: that of windows, in a fraction of the time."""
     high: float = 0.7
     low: float = 0.25
     confidence: float = 0.45
@@ -76,6 +84,8 @@ class ToCo(Method):
 
     def __init__(self, network: Network, scheme: ClassScheme, settings: ToCoSettings, steps: int) -> None:
         super().__init__(network, scheme, settings, steps)
+        if settings.energy not in ENERGIES:
+            raise UsageError(f"setting energy: {settings.energy!r} is unknown", f"use {' or '.join(ENERGIES)}")
         self.labeller = Labeller(
             scheme, settings.high, settings.low, settings.confidence, settings.margin, balance=settings.balance
         )
@@ -83,33 +93,42 @@ class ToCo(Method):
         self.teacher_projection = deepcopy(self.projection).requires_grad_(False)
 
     def losses(self, batch: Batch, step: int) -> dict[str, Tensor]:
-        """Return the weighted terms of the sum above."""
+        """Return the weighted terms of the sum above, as far as they have begun."""
         s, network, tags = self.settings, self.network, batch.tags
         tokens = network.encode(batch.image)
-        with torch.no_grad():
-            straight = network.classifier(tokens.final), network.aux_classifier(tokens.middle)
-        cam, aux_cam = multi_scale_cam(network, batch.image, s.cam_scales, straight=straight, tags=tags)
-        grid = (tokens.final.shape[-2], tokens.final.shape[-1])
-        aux_labels = self.labeller.grid_labels(aux_cam, tags, grid, batch.valid)
         terms = {
             "cls": multilabel_soft_margin(max_pool_scores(network.classifier, tokens.final), tags),
             "aux": multilabel_soft_margin(max_pool_scores(network.aux_classifier, tokens.middle), tags),
-            "ptc": s.w_ptc * patch_token_contrast(tokens.final, aux_labels),
-            "ctc": s.w_ctc * self._class_token_contrast(batch, tokens, aux_cam),
         }
-        if step >= s.start * self.steps:
-            labels = self.labeller.pixel_labels(batch.image, cam, tags, batch.valid)
-            terms |= self.dense_losses(batch, tokens, labels)
+        contrasts, dense = (step >= begin * self.steps for begin in (s.contrast_start, s.start))
+        if not (contrasts or dense):
+            return terms
+        with torch.no_grad():
+            straight = network.classifier(tokens.final), network.aux_classifier(tokens.middle)
+        cam, aux_cam = multi_scale_cam(network, batch.image, s.cam_scales, straight=straight, tags=tags)
+        if contrasts:
+            grid = (tokens.final.shape[-2], tokens.final.shape[-1])
+            aux_labels = self.labeller.grid_labels(aux_cam, tags, grid, batch.valid)
+            terms["ptc"] = s.w_ptc * patch_token_contrast(tokens.final, aux_labels)
+            terms["ctc"] = s.w_ctc * self._class_token_contrast(batch, tokens, aux_cam)
+        if dense:
+            shown = aux_cam if step < s.aux_until * self.steps else cam
+            labels = self.labeller.pixel_labels(batch.image, shown, tags, batch.valid)
+            terms |= self.dense_losses(batch, tokens, labels, step)
         return terms
 
-    def dense_losses(self, batch: Batch, tokens: Tokens, labels: Tensor) -> dict[str, Tensor]:
-        """Losses that need the pseudo labels of the final maps: those of the decoder."""
+    def dense_losses(self, batch: Batch, tokens: Tokens, labels: Tensor, step: int) -> dict[str, Tensor]:
+        """Losses that need the pseudo labels of the maps: those of the decoder."""
         logits = self.labeller.ordered(self.network.decode(batch.image, tokens))
         return self.decoder_losses(batch, tokens, logits, labels)
 
     def decoder_losses(self, batch: Batch, tokens: Tokens, logits: Tensor, labels: Tensor) -> dict[str, Tensor]:
         """Segmentation loss of ``logits`` in the order of the labels, and the pairwise energy."""
-        energy = local_pairwise_energy(logits.softmax(dim=1), batch.image, labels, valid=batch.valid)
+        shares, image = logits.softmax(dim=1), batch.image
+        if self.settings.energy == "dense":
+            energy = dense_energy(shares, 255 * image, labels, valid=batch.valid)
+        else:
+            energy = local_pairwise_energy(shares, image, labels, valid=batch.valid)
         return {
             "seg": self.settings.w_seg * self.labeller.loss(logits, labels),
             "reg": self.settings.w_reg * energy,

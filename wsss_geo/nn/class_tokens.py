@@ -54,8 +54,8 @@ class Reading(NamedTuple):
 class ClassTokens(nn.Module):
     """Tokens of ``classes`` classes and, with ``background``, one more in slot 0, grown from the ViT's class token.
 
-    An MLP turns that token into an offset for each slot. Offsets are added to the token itself, that of slot 0 to a
-    background token; each slot has a position embedding.
+    An MLP turns that token, its position included, into an offset for each slot. Offsets are added to the token itself,
+    that of slot 0 to a background token; each slot has a position embedding of its own.
     """
 
     def __init__(self, width: int, classes: int, background: bool) -> None:

@@ -14,6 +14,8 @@ from wsss_geo.classes import IGNORE
 from wsss_geo.nn.processes import joint_mean
 from wsss_geo.nn.tensors import full_precision, resize, resize_nearest, usable_pixels
 
+#: Names of the energies.
+ENERGIES = ("local", "dense")
 #: Scale of the published loss, kept so that its weight (0.05) keeps its meaning.
 _SCALE = 1e-7
 

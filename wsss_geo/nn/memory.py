@@ -17,23 +17,29 @@ from wsss_geo.nn.processes import world_size
 class ClassQueue(nn.Module):
     """The last ``length`` vectors of each of ``classes`` classes, first in, first out.
 
-    ``entries`` float32 [K,Q,D]; the slots of class k in use are the first ``count[k]``.
+    ``entries`` float32 [K,Q,D]; the slots of class k in use are the first ``count[k]``. ``scenes`` int64 [K,Q] are the
+    numbers of the parent scenes that entries come from, -1 where that was not told.
     """
 
     entries: Tensor
+    scenes: Tensor
     count: Tensor
     place: Tensor
 
     def __init__(self, classes: int, length: int, width: int) -> None:
         super().__init__()
         self.register_buffer("entries", torch.zeros(classes, length, width))
+        self.register_buffer("scenes", torch.full((classes, length), -1))
         self.register_buffer("count", torch.zeros(classes, dtype=torch.int64))
         self.register_buffer("place", torch.zeros(classes, dtype=torch.int64))
 
     @torch.no_grad()
-    def push(self, vectors: Tensor, classes: Tensor, places: Tensor | None = None) -> None:
-        """Write ``vectors`` [n,D] of ``classes`` int64 [n], the oldest first; n may be 0."""
-        vectors, classes = gather_rows(vectors.to(self.entries), places), gather_rows(classes, places)
+    def push(
+        self, vectors: Tensor, classes: Tensor, places: Tensor | None = None, scenes: Tensor | None = None
+    ) -> None:
+        """Write ``vectors`` [n,D] of ``classes`` and ``scenes`` int64 [n], the oldest first; n may be 0."""
+        scenes = torch.full_like(classes, -1) if scenes is None else scenes
+        vectors, classes, scenes = (gather_rows(r, places) for r in (vectors.to(self.entries), classes, scenes))
         length = self.entries.shape[1]
         member = nn.functional.one_hot(classes, len(self.count))
         new = member.sum(dim=0)
@@ -41,7 +47,9 @@ class ClassQueue(nn.Module):
         # Of more vectors than a queue is long only the last ones stay; writing one slot twice has no certain winner.
         stays = rank >= new[classes] - length
         rank, classes = rank[stays], classes[stays]
-        self.entries[classes, (self.place[classes] + rank) % length] = vectors[stays]
+        slots = (self.place[classes] + rank) % length
+        self.entries[classes, slots] = vectors[stays]
+        self.scenes[classes, slots] = scenes[stays]
         self.place.copy_((self.place + new) % length)
         self.count.copy_((self.count + new).clamp(max=length))
 

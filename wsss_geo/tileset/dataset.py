@@ -25,8 +25,9 @@ class TileDataset(Dataset[dict[str, Any]]):
     """Map-style dataset over rows of a tile set (a split's name, or rows of ``tileset.tiles``).
 
     An item has ``image01`` float32 [Cb,S,S] in 0..1 (zero where invalid), ``valid`` bool [S,S], ``tags`` float32 [K],
-    ``tile_id``, and, with masks, ``mask`` int64 [S,S] of channel positions, 255 where unlabelled. S is the tile size
-    of the set; smaller tiles lie in the upper left corner and the rest is invalid.
+    ``tile_id``, ``scene``, the number of its parent scene among those of the rows, and, with masks, ``mask`` int64
+    [S,S] of channel positions, 255 where unlabelled. S is the tile size of the set; smaller tiles lie in the upper left
+    corner and the rest is invalid.
 
     Decoded pixels stay in memory up to ``cache_bytes`` a process: decoding again would cost more than a small network's
     step. Files are opened on use, so it may be forked or sent to worker processes. Raises InputError where a raster
@@ -41,6 +42,8 @@ class TileDataset(Dataset[dict[str, Any]]):
         self.with_masks = with_masks
         self.tags = torch.from_numpy(tileset.tags_matrix(rows))
         self.tile_ids: list[str] = rows["tile_id"].tolist()
+        #: Number of every tile's parent scene, by the order of their ids, so that it is the same in every process.
+        self.scenes: list[int] = np.unique(rows["scene_id"].to_numpy(str), return_inverse=True)[1].tolist()
         self._sources: list[str] = rows["source"].tolist()
         self._windows = rows[["row_off", "col_off", "height", "width"]].to_numpy(np.int64)
         #: Raster, row and column of every tile's upper left pixel.
@@ -87,6 +90,7 @@ class TileDataset(Dataset[dict[str, Any]]):
             "valid": torch.from_numpy(valid),
             "tags": self.tags[index],
             "tile_id": self.tile_ids[index],
+            "scene": self.scenes[index],
         }
         if self.with_masks:
             mask = np.full((side, side), IGNORE, np.int64)

@@ -21,7 +21,8 @@ class MosaicDataset(Dataset[dict[str, Any]]):
     """Squares of ``cells`` x ``cells`` touching tiles of the rows of ``tiles``; every tile is the upper left of one.
 
     An item has ``image01`` float32 [Cb,M,M] and ``valid`` bool [M,M] with M = ``cells`` times the tile size, ``tags``
-    float32 [K] of any of its tiles, ``cell_tags`` float32 [K,cells,cells], ``tile_id`` of the upper left tile, and
+    float32 [K] of any of its tiles, ``cell_tags`` float32 [K,cells,cells], ``tile_id`` and
+    ``scene`` of the upper left tile, and
     ``mask`` int64 [M,M] where ``tiles`` reads masks. Where no tile touches, or one of another split does, the
     mosaic is invalid and has no tags. At the right and lower edge of a raster it grows to the left and upwards instead,
     as far as tiles touch.
@@ -62,6 +63,7 @@ class MosaicDataset(Dataset[dict[str, Any]]):
             "tags": self.tags[index],
             "cell_tags": cell_tags.T.reshape(-1, count, count).contiguous(),
             "tile_id": self.tiles.tile_ids[index],
+            "scene": self.tiles.scenes[index],
         }
 
 

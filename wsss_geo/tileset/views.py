@@ -6,6 +6,7 @@ also carries class activation maps on a token grid, and ``invert`` brings what w
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -14,6 +15,9 @@ from torch.nn import functional
 
 from wsss_geo.classes import IGNORE
 from wsss_geo.errors import UsageError
+
+#: All dihedral elements, for images from above; those of photographs, which have an up: as they are and mirrored.
+DIHEDRAL, MIRRORED = tuple(range(8)), (0, 4)
 
 
 @dataclass(frozen=True)
@@ -61,19 +65,19 @@ def draw_views(
     size: int,
     generator: torch.Generator,
     scale: tuple[float, float] = (0.8, 1.0),
-    dihedral: bool = True,
+    elements: Sequence[int] = DIHEDRAL,
 ) -> Views:
     """Draw views that turn, mirror and mildly scale; label-safe as long as a scaled tile fits into ``size``.
 
     A scaled tile smaller than the view is placed at random and padded, a larger one is cropped at random. ``scale``
     is relative to the view: at 1 a tile fills it exactly, so only factors above 1 can crop a tagged object away.
-    Raises UsageError for impossible numbers.
+    Turns and flips are drawn from ``elements``. Raises UsageError for impossible numbers.
     """
     low, high = scale
     if not 0 < low <= high:
         raise UsageError(f"view scale {scale} is impossible", "use 0 < low <= high")
     factor = (low + (high - low) * torch.rand(count, generator=generator)) * (size / source)
-    return _placed(factor, source, size, generator, dihedral)
+    return _placed(factor, source, size, generator, elements)
 
 
 def draw_resized_views(
@@ -82,14 +86,14 @@ def draw_resized_views(
     size: int,
     generator: torch.Generator,
     area: tuple[float, float] = (0.4, 1.0),
-    dihedral: bool = True,
+    elements: Sequence[int] = DIHEDRAL,
 ) -> Views:
     """Draw square crops that cover a random share ``area`` of the tile, resized to ``size`` (no padding)."""
     low, high = area
     if not 0 < low <= high <= 1:
         raise UsageError(f"view area {area} is impossible", "use 0 < low <= high <= 1")
     share = low + (high - low) * torch.rand(count, generator=generator)
-    return _placed(size / (source * share.sqrt()), source, size, generator, dihedral)
+    return _placed(size / (source * share.sqrt()), source, size, generator, elements)
 
 
 def plain_views(count: int, source: int, size: int | None = None) -> Views:
@@ -104,10 +108,9 @@ def plain_views(count: int, source: int, size: int | None = None) -> Views:
     )
 
 
-def _placed(factor: Tensor, source: int, size: int, generator: torch.Generator, dihedral: bool) -> Views:
+def _placed(factor: Tensor, source: int, size: int, generator: torch.Generator, elements: Sequence[int]) -> Views:
     count = len(factor)
-    turns = torch.randint(8, (count,), generator=generator)
-    element = turns if dihedral else torch.zeros_like(turns)
+    element = torch.tensor(elements)[torch.randint(8, (count,), generator=generator) % len(elements)]
     spare = (factor * source - size)[:, None]
     corner = (torch.rand(count, 2, generator=generator) * spare).round()
     # Rounding may push a crop over the edge by half a pixel.

@@ -13,7 +13,17 @@ from torch.utils.data import Sampler
 
 from wsss_geo.methods import Batch, Method
 from wsss_geo.tileset.photometry import jitter
-from wsss_geo.tileset.views import Views, draw_resized_views, draw_views, view_image, view_label, view_maps, view_valid
+from wsss_geo.tileset.views import (
+    DIHEDRAL,
+    MIRRORED,
+    Views,
+    draw_resized_views,
+    draw_views,
+    view_image,
+    view_label,
+    view_maps,
+    view_valid,
+)
 
 
 class StepSampler(Sampler[list[int]]):
@@ -67,7 +77,8 @@ def _draw_batch(
     generator = torch.Generator().manual_seed(seed * 1_000_003 + step)
     source, count = image.shape[-1], len(image) * world
     places = range(rank, count, world)
-    views = draw_views(count, source, size, generator, scale=method.settings.scale).at(places)
+    elements = DIHEDRAL if method.settings.turns else MIRRORED
+    views = draw_views(count, source, size, generator, method.settings.scale, elements).at(places)
     clean, seen = view_image(views, image), view_valid(views, valid)
 
     def coloured(name: str, view: Tensor, mask: Tensor) -> Tensor:
@@ -78,7 +89,7 @@ def _draw_batch(
 
     second = local = None
     if "second" in method.needs:
-        other: Views = draw_resized_views(count, source, size, generator).at(places)
+        other: Views = draw_resized_views(count, source, size, generator, elements=elements).at(places)
         second = coloured("second", view_image(other, image), view_valid(other, valid))
     if "local" in method.needs:
         local = coloured("local", clean, seen)
@@ -97,5 +108,6 @@ def _draw_batch(
         masks,
         cells,
         own,
+        items.get("scene"),
         places,
     )

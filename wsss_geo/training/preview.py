@@ -13,19 +13,24 @@ from torch import Tensor
 from wsss_geo.classes import ClassScheme
 from wsss_geo.nn.network import Network
 from wsss_geo.nn.tensors import resize
+from wsss_geo.nn.whole_tiles import answer_tiles
 from wsss_geo.outputs import replacing
 
 _SIDE = 160
 _GAP = 6
 
 
-def write_preview(path: Path, network: Network, scheme: ClassScheme, image01: Tensor, tags: Tensor) -> None:
-    """Write one row a scene (image01 [B,N,H,W], tags [B,K]): image, strongest activation, pseudo label, prediction.
+def write_preview(
+    path: Path, network: Network, scheme: ClassScheme, image01: Tensor, tags: Tensor, valid: Tensor | None = None
+) -> None:
+    """Write one row a scene: image, strongest activation, pseudo label, prediction.
 
+    ``image01`` [B,N,H,W] in 0..1, of any side; ``tags`` [B,K]; ``valid`` bool [B,H,W], all unless given.
     The activation of a pixel is shown in the colour of its strongest class, as bright as it is strong. The pseudo
     label is the strongest tagged class.
     """
-    probabilities, cam = network.predict_with_cam(image01)
+    there = torch.ones_like(image01[:, 0], dtype=torch.bool) if valid is None else valid
+    probabilities, cam, _ = answer_tiles(network, image01, there, with_cam=True)
     present = (tags > 0.5)[:, :, None, None]
     colours = np.array([c.rgb for c in scheme.classes], np.uint8)
     taggable = np.array([scheme.by_name(n).rgb for n in scheme.taggable], np.uint8)

@@ -110,9 +110,9 @@ def _fit(
         shown = val if len(val) else train
         items = [shown[i] for i in range(0, len(shown), max(1, len(shown) // _PREVIEWS))][:_PREVIEWS]
         (folder / "preview").mkdir(exist_ok=True)
-        images, tags = (torch.stack([i[k] for i in items]).to(module.device) for k in ("image01", "tags"))
+        seen = (torch.stack([i[k] for i in items]).to(module.device) for k in ("image01", "tags", "valid"))
         name = folder / "preview" / f"step_{module.global_step:06d}.png"
-        write_preview(name, method.product, card.classes, images, tags)
+        write_preview(name, method.product, card.classes, *seen)
 
     metrics = MetricsFile(folder, ["loss", *method.terms, *_SCORES], every=min(LOG_EVERY, every))
     resume = go_on(folder, sampler, metrics, group.leads, report)

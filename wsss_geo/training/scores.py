@@ -6,7 +6,8 @@ import torch
 from torch import Tensor
 
 from wsss_geo.nn.network import Network
-from wsss_geo.nn.tensors import resize, split_cells
+from wsss_geo.nn.tensors import split_cells
+from wsss_geo.nn.whole_tiles import answer_tiles
 
 
 class TagScores:
@@ -28,19 +29,14 @@ class TagScores:
     def add(self, image01: Tensor, valid: Tensor, tags: Tensor) -> None:
         """Count B views: images [B,N,H,W] in 0..1, validity bool [B,H,W], tags [B,K] or, of mosaics, [B,K,g,g].
 
-        Each tile of a mosaic counts as a scene of its own; those without a tag do not count.
+        Each tile of a mosaic counts as a scene of its own; those without a tag do not count. Sides are what they are,
+        see ``answer_tiles``.
         """
         cells = tags[:, :, None, None] if tags.dim() == 2 else tags
         grid = (cells.shape[-2], cells.shape[-1])
-        probabilities, cam = self.network.predict_with_cam(image01)
-        size = (probabilities.shape[-2], probabilities.shape[-1])
+        probabilities, cam, share = answer_tiles(self.network, image01, valid, with_cam=True)
         label, seen, usable = (
-            split_cells(maps, *grid)
-            for maps in (
-                probabilities.argmax(dim=1, keepdim=True),
-                resize(cam, size),
-                resize(valid[:, None].float(), size) > 0.5,
-            )
+            split_cells(maps, *grid) for maps in (probabilities.argmax(dim=1, keepdim=True), cam, share > 0.5)
         )
         given = split_cells(cells, *grid).flatten(1) > 0.5
         known = given.any(dim=1) if grid != (1, 1) else torch.ones_like(given[:, 0])

@@ -89,10 +89,11 @@ def make_method(job: TrainJob, card: ModelCard, settings: Settings) -> Method:
         start_from(network.encoder, job.weights, job.backbone)
     if job.from_model:
         _train_on(network, card, job.from_model)
-    if (job.weights or job.pretrained) and network.encoder.position is not None:
+    kind = METHODS[job.method]
+    if kind.freezes_position and (job.weights or job.pretrained) and network.encoder.position is not None:
         network.encoder.position.requires_grad_(False)  # as in the published family; from scratch it has to learn
     suit_attention(network, job)
-    method = METHODS[job.method](network, card.classes, settings, job.steps)
+    method = kind(network, card.classes, settings, job.steps)
     method.meet_tiles(torch.tensor([card.tag_counts[name] for name in card.classes.taggable]))
     if job.compile:
         _compile(network)

@@ -19,11 +19,13 @@ def files_below(root: Path, suffixes: Iterable[str]) -> list[Path]:
 
 
 def named(files: Iterable[Path], pattern: str) -> dict[str, Path]:
-    """Files whose whole name matches, by the first group of the pattern; of several with the same id the first."""
+    """Files whose whole name matches, by the first group of the pattern, their id. Raises InputError for one twice."""
     found: dict[str, Path] = {}
     for path in files:
         if match := re.fullmatch(pattern, path.name):
-            found.setdefault(match[1], path)
+            other = found.setdefault(match[1], path)
+            if other is not path:
+                raise InputError(path, f"has the same id {match[1]} as {other}", "remove one of them")
     return found
 
 

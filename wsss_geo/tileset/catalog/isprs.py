@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from wsss_geo.classes import ClassScheme
 from wsss_geo.errors import InputError
 from wsss_geo.tileset.catalog.base import Collection, Scene, scheme_of
-from wsss_geo.tileset.catalog.files import check_pairs
+from wsss_geo.tileset.catalog.files import check_pairs, named
 from wsss_geo.tileset.masks import MaskCoding
 
 COLORS = {
@@ -30,6 +31,16 @@ def coding(protocol: str) -> MaskCoding:
     """
     known = classes(protocol).names
     return MaskCoding({}, {"#000000": None, **{c: n if n in known else None for n, c in COLORS.items()}}, binary=True)
+
+
+def labels_named(root: Path, files: Iterable[Path], pattern: str) -> dict[str, Path]:
+    """Labels by area. Those handed out to participants are among the complete ones, beside which they do not count.
+
+    Raises InputError for an area twice.
+    """
+    matching = [f for f in files if re.fullmatch(pattern, f.name)]
+    complete = [f for f in matching if "participants" not in "/".join(f.relative_to(root).parts[:-1]).lower()]
+    return named(complete or matching, pattern)
 
 
 def collect(

@@ -41,8 +41,8 @@ def read(root: Path, protocol: str, variant: str | None) -> Collection:
         raise missing(
             root, f"{name} orthophoto", f"files top_potsdam_2_10_{name}.tif, as in 2_Ortho_RGB or 3_Ortho_IRRG"
         )
-    labels = named(files, r"top_potsdam_(\d+_\d+)_label\.tif")
-    labels = labels or named(files, r"top_potsdam_(\d+_\d+)_label_noBoundary\.tif")
+    labels = isprs.labels_named(root, files, r"top_potsdam_(\d+_\d+)_label\.tif")
+    labels = labels or isprs.labels_named(root, files, r"top_potsdam_(\d+_\d+)_label_noBoundary\.tif")
     if not labels:
         raise missing(root, "label", "files top_potsdam_2_10_label.tif, as in 5_Labels_all")
     _refuse_alpha(next(iter(images.values())))
