@@ -1,15 +1,16 @@
 """What pre-training without tags is worth: Dubai crops from tags, from scratch and from weights of `pretrain`.
 
-    python benchmarks/pretrain.py --data DIR [--steps 200] [--train-steps 200] [--backbone mevt] [--seeds 3]
+    python benchmarks/pretrain.py --data DIR [--steps 600] [--train-steps 200] [--backbone mevt] [--seeds 3]
 
 DIR holds ``dubai`` (docs/results/quality.md) and ``eurosat_rgb_10800.zip`` (images in one folder a class). Rows start
 from random weights, with `--longer` also with the pre-training's time added to training; from weights pre-trained on
-EuroSAT images and on the training crops themselves, neither with tags; and from weights that learned the classes of the
-same EuroSAT images, in as many steps of as many images (``supervised``). All rows train with the same recipe. Scores:
-mIoU in per cent on the kept-back area group, of the decoder without tags and of activation maps with tags; and the
-accuracy of a linear classifier on frozen features of other EuroSAT images. The defaults end in some minutes a row on
-one core and are small on purpose; for a GPU: `--steps 20000 --batch 256 --train-steps 4000 --images 0 --full-heads`.
-The last lines are the figures.
+EuroSAT images and on the training crops themselves, neither with tags, with `untagged` also on the images that are to
+be mapped; and from weights that learned the classes of the same EuroSAT images, in as many steps of as many images
+(``supervised``). All pre-train by training/recipes/pretrain/small.yaml and train by training/recipes/dubai/aerial.yaml,
+on the tile sets of quality.py. Scores: mIoU in per cent on the kept-back area group, of the decoder without tags and of
+activation maps with tags; that of the decoder on held-out tiles of the training images; and the accuracy of a linear
+classifier on frozen features of other EuroSAT images. For a GPU: `--steps 20000 --batch 256 --train-steps 4000
+--full-heads`. The last lines are the figures.
 """
 
 from __future__ import annotations
@@ -21,23 +22,20 @@ import statistics
 import tempfile
 import warnings
 import zipfile
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import yaml
+from quality import RECIPES, ROOT, TEST, TRAIN, prepare
+
 import wsss_geo
 
-ROOT = Path(__file__).resolve().parents[1]
+#: Another backbone than that of the recipes.
 BACKBONES: dict[str, dict[str, Any]] = {
-    "vit_tiny_patch16_224": {"patch_size": 16, "embed_dim": 96, "depth": 4, "num_heads": 3},
     "mevt": {"widths": [16, 32, 64, 96], "depths": [1, 1, 2, 1], "heads": [1, 1, 2, 3], "fusion": 96},
 }
-RECIPE = {"lr": 5e-4, "head_lr": 1.0, "decoder_width": 128, "dilation": 1}
-ROWS = ("scratch", "eurosat", "crops", "supervised")
-SMALL_HEADS = {
-    "hidden": 256, "embedding": 64, "prototypes": 512, "tokens": 32, "queue": 0, "momentum": [0.98, 1.0],
-    "colours": "land",
-}  # fmt: skip
+ROWS = ("scratch", "eurosat", "crops", "untagged", "supervised")
 _PROBED = 1000
 
 
@@ -46,8 +44,9 @@ class Row:
     """One way to start: mIoU by seed, and what the frozen backbone knows."""
 
     name: str
-    decoder: list[float]
-    cam: list[float]
+    decoder: list[float] = field(default_factory=list)
+    cam: list[float] = field(default_factory=list)
+    held: list[float] = field(default_factory=list)
     top1: float | None = None
     smoothness: float | None = None
     seconds: float = 0.0
@@ -57,11 +56,11 @@ def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, default=ROOT.parent / "shared" / "data")
-    parser.add_argument("--backbone", default="vit_tiny_patch16_224", choices=list(BACKBONES))
-    parser.add_argument("--steps", type=int, default=200, help="steps of pre-training")
+    parser.add_argument("--backbone", choices=list(BACKBONES), help="instead of the recipes' own")
+    parser.add_argument("--steps", type=int, default=600, help="steps of pre-training")
     parser.add_argument("--batch", type=int, default=16, help="windows a step of pre-training")
     parser.add_argument("--train-steps", type=int, default=200)
-    parser.add_argument("--images", type=int, default=1000, help="EuroSAT images to pre-train on, 0 for all")
+    parser.add_argument("--images", type=int, default=0, help="EuroSAT images to pre-train on, 0 for all")
     parser.add_argument(
         "--rows", nargs="+", default=list(ROWS), choices=ROWS, help="ways to start; scratch always is one"
     )
@@ -82,20 +81,20 @@ def main() -> None:
 def measure(given: argparse.Namespace, work: Path) -> list[Row]:
     """Run all rows."""
     shown, probed = unpack(given.data / "eurosat_rgb_10800.zip", work, given.images)
-    train, test = dubai(given.data / "dubai", work)
-    crops = [given.data / "dubai" / f"tile{n}" / "images" for n in (4, 5, 7, 8)]
-    rows = [start(given, work, "scratch", train, test, None, given.train_steps)]
+    images = {group: given.data / "dubai" / group / "images" for group in (*TRAIN, *TEST)}
+    sources = {
+        "eurosat": [shown], "crops": [images[g] for g in TRAIN], "untagged": list(images.values()),
+    }  # fmt: skip
+    rows = [start(given, work, "scratch", None, given.train_steps)]
     later = []
-    for name in ROWS[1:]:
-        if name not in given.rows:
-            continue
+    for name in (n for n in ROWS[1:] if n in given.rows):
         out = work / f"pretrained_{name}"
         if name == "supervised":
             weights, seconds = learn_classes(given, work, out, shown)
         else:
-            sources, window = ([shown], 64) if name == "eurosat" else (crops, 96)
-            weights, seconds = pretrain(given, out, sources, 64, window)
-        row = start(given, work, name, train, test, weights, given.train_steps)
+            sizes = {"size": 64, "window": 64} if name == "eurosat" else {}
+            weights, seconds = pretrain(given, out, sources[name], sizes)
+        row = start(given, work, name, weights, given.train_steps)
         judge(row, weights, probed, given)
         row.seconds = seconds
         later.append(row)
@@ -104,9 +103,17 @@ def measure(given: argparse.Namespace, work: Path) -> list[Row]:
     if given.longer:
         cost = json.loads((work / "scratch_0" / "model.safetensors.json").read_text())["result"]["seconds"]
         steps = round(given.train_steps * (1 + max(r.seconds for r in later) / cost))
-        rows.append(start(given, work, "longer", train, test, None, steps))
+        rows.append(start(given, work, "longer", None, steps))
         rows[-1].name = f"scratch, {steps} steps"
     return rows + later
+
+
+def recipe(path: Path, given: argparse.Namespace) -> dict[str, Any]:
+    """The fields of a recipe, with the backbone and the device asked for."""
+    fields: dict[str, Any] = yaml.safe_load(path.read_text(encoding="utf-8"))
+    if given.backbone:
+        fields |= {"backbone": given.backbone, "backbone_args": BACKBONES[given.backbone]}
+    return fields | {"device": given.device}
 
 
 def unpack(archive: Path, work: Path, count: int) -> tuple[Path, Path]:
@@ -123,25 +130,12 @@ def unpack(archive: Path, work: Path, count: int) -> tuple[Path, Path]:
     return shown, probed
 
 
-def dubai(folder: Path, work: Path) -> tuple[Path, Path]:
-    """Tile sets of the training groups and of the kept-back group."""
-    classes = ROOT / "training/recipes/dubai/classes.json"
-    train, test = work / "train_tiles", work / "test_tiles"
-    if not train.exists():
-        rasters = [folder / f"tile{n}" / "images" for n in (4, 5, 7, 8)]
-        wsss_geo.tile(*rasters, tags=folder, classes=classes, size=128, val=0.1, out=train)
-    if not test.exists():
-        wsss_geo.tile(folder / "tile6" / "images", tags=folder, classes=classes, size=128, val=0.0, out=test)
-    return train, test
-
-
-def pretrain(given: argparse.Namespace, out: Path, sources: list[Path], size: int, window: int) -> tuple[str, float]:
+def pretrain(given: argparse.Namespace, out: Path, sources: list[Path], sizes: dict[str, int]) -> tuple[str, float]:
     """Weights pre-trained on ``sources`` without any tag, and the seconds that it took."""
-    done = wsss_geo.pretrain(
-        *sources, out=out, backbone=given.backbone, backbone_args=BACKBONES[given.backbone], size=size, window=window,
-        steps=given.steps, batch_size=given.batch, device=given.device,
-        learning_rate=None if given.full_heads else 1e-3, settings={} if given.full_heads else SMALL_HEADS,
-    )  # fmt: skip
+    fields = recipe(ROOT / "training/recipes/pretrain/small.yaml", given) | {**sizes, "batch_size": given.batch}
+    if given.full_heads:
+        fields |= {"learning_rate": None, "settings": {}}
+    done = wsss_geo.pretrain(*sources, out=out, **fields | {"steps": given.steps})
     print(f"  pre-trained {out.name}: {done.seconds:.0f} s, {done.losses}", flush=True)
     return done.weights, done.seconds
 
@@ -151,32 +145,28 @@ def learn_classes(given: argparse.Namespace, work: Path, out: Path, shown: Path)
     tiles = work / "eurosat_tiles"
     if not tiles.exists():
         wsss_geo.tile(shown, tags=shown, background="none", size=64, val=0.0, out=tiles)
-    done = wsss_geo.train(
-        tiles, out=out, method="aerial", backbone=given.backbone, backbone_args=BACKBONES[given.backbone],
-        steps=given.steps, check_every=given.steps, batch_size=given.batch, device=given.device, settings=RECIPE,
-    )  # fmt: skip
+    fields = recipe(ROOT / "training/recipes/eurosat/aerial.yaml", given)
+    fields |= {"steps": given.steps, "check_every": given.steps, "batch_size": given.batch}
+    done = wsss_geo.train(tiles, out=out, **fields)
     print(f"  learned classes {out.name}: {done.seconds:.0f} s", flush=True)
     return done.model, done.seconds
 
 
-def start(
-    given: argparse.Namespace, work: Path, name: str, train: Path, test: Path, weights: str | None, steps: int
-) -> Row:
-    """Train from ``weights`` with every seed and score on the kept-back group."""
-    row = Row(name, [], [])
+def start(given: argparse.Namespace, work: Path, name: str, weights: str | None, steps: int) -> Row:
+    """Train from ``weights`` with every seed and score on the kept-back group and on held-out tiles."""
+    train, test = prepare(given.data / "dubai", work, 128)
+    row = Row(name)
+    fields = recipe(RECIPES / "aerial.yaml", given) | {"steps": steps, "check_every": steps, "weights": weights}
     for seed in range(given.seeds):
-        done = wsss_geo.train(
-            train, out=work / f"{name}_{seed}", method="aerial", backbone=given.backbone,
-            backbone_args=BACKBONES[given.backbone], steps=steps, check_every=max(1, steps // 2), batch_size=8,
-            weights=weights, seed=seed, device=given.device,
-            settings=RECIPE,
-        )  # fmt: skip
-        row.decoder.append(wsss_geo.evaluate(model=done.model, tiles=test, split="all", device=given.device).miou)
-        cam = wsss_geo.evaluate(
-            model=done.model, tiles=test, split="all", scores="cam", with_tags=True, device=given.device
+        done = wsss_geo.train(train, out=work / f"{name}_{seed}", seed=seed, **fields)
+        asked: tuple[tuple[list[float], dict[str, Any]], ...] = (
+            (row.decoder, {"tiles": test, "split": "all"}),
+            (row.cam, {"tiles": test, "split": "all", "scores": "cam", "with_tags": True}),
+            (row.held, {"tiles": train, "split": "val"}),
         )
-        row.cam.append(cam.miou)
-        print(f"  {name}, seed {seed}: {done.seconds:.0f} s, {row.decoder[-1]:.3f}, {row.cam[-1]:.3f}", flush=True)
+        for scores, what in asked:
+            scores.append(wsss_geo.evaluate(model=done.model, device=given.device, **what).miou)
+        print(f"  {name}, seed {seed}: {done.seconds:.0f} s, {row.decoder[-1]:.3f}, {row.held[-1]:.3f}", flush=True)
     return row
 
 
@@ -188,16 +178,14 @@ def judge(row: Row, weights: str, probed: Path, given: argparse.Namespace, untra
 
 def show(rows: list[Row], given: argparse.Namespace) -> None:
     """Print the table."""
-    print(
-        f"{given.backbone}, {given.steps} steps of pre-training, {given.train_steps} of training, {given.seeds} seeds"
-    )
-    print(f"{'start':22}{'decoder':>9}{'spread':>8}{'maps':>8}{'EuroSAT':>9}{'token cosine':>14}")
+    print(f"{given.steps} steps of pre-training, {given.train_steps} of training, {given.seeds} seeds")
+    print(f"{'start':22}{'decoder':>9}{'spread':>8}{'maps':>8}{'held out':>10}{'EuroSAT':>9}{'token cosine':>14}")
     for row in rows:
         spread = max(row.decoder) - min(row.decoder)
-        knows = f"{100 * row.top1:9.1f}{row.smoothness:14.2f}" if row.top1 is not None else f"{'':>9}{'':>14}"
+        knows = f"{100 * row.top1:9.1f}{row.smoothness:14.2f}" if row.top1 is not None else ""
         print(
             f"{row.name:22}{100 * statistics.mean(row.decoder):9.1f}{100 * spread:8.1f}"
-            f"{100 * statistics.mean(row.cam):8.1f}{knows}"
+            f"{100 * statistics.mean(row.cam):8.1f}{100 * statistics.mean(row.held):10.1f}{knows}"
         )
     mean = {r.name: 100 * statistics.mean(r.decoder) for r in rows}
     free = [n for n in ("eurosat", "crops") if n in mean]
