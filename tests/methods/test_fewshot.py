@@ -12,7 +12,7 @@ import pytest
 import rasterio
 import shapely
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 
 import wsss_geo
 from wsss_geo import api
@@ -22,6 +22,8 @@ from wsss_geo.fewshot.score import overlap, summary
 from wsss_geo.fewshot.support import view_windows
 from wsss_geo.info import describe_path
 from wsss_geo.jobs import FewShotTestJob
+from wsss_geo.nn.encoder import timm_model
+from wsss_geo.nn.fewshot_file import load_few_shot
 from wsss_geo.progress import Progress
 from wsss_geo.raster.info import GeoGrid
 from wsss_geo.tileset.dataset import TileDataset
@@ -232,6 +234,24 @@ def test_search_of_another_resolution_and_of_one_example(model, land, tmp_path, 
     with rasterio.open(tmp_path / "out.tif") as file, rasterio.open(land.truth) as truth:
         mask, ids = file.read(1)[::2, ::2], truth.read(1)
     assert ((mask == 1) & (ids == 3)).sum() / ((mask == 1) | (ids == 3)).sum() > 0.3  # everything called water: 0.09
+
+
+def test_a_convnext_with_weights_of_ones_own_serves_as_well(land, tmp_path):
+    shape = {"depths": [1, 1, 1, 1], "dims": [8, 8, 8, 8]}
+    whole = timm_model("convnext_atto", False, shape)
+    save_file(whole.state_dict(), tmp_path / "own.safetensors")
+    small = {**TRAIN, "steps": 2, "backbone": "convnext_atto", "backbone_args": shape}
+    made = api.few_shot_train(land.tiles, out=tmp_path / "run", weights=tmp_path / "own.safetensors", **small)
+    kept = load_few_shot(made.model).network.backbone.encoder.state_dict()
+    assert torch.equal(kept["stages_3.blocks.0.mlp.fc1.weight"], whole.stages[3].blocks[0].mlp.fc1.weight)
+    found = api.few_shot(
+        support=polygons(tmp_path / "s.gpkg", land.truth, 3), support_raster=land.scene, query=land.scene,
+        model=made.model, out=tmp_path / "out.tif", device="cpu",
+    )  # fmt: skip
+    assert found.windows > 0
+    with pytest.raises(ModelError, match=r"(do|does) not fit this resnet10t"):
+        api.few_shot_train(land.tiles, out=tmp_path / "no", weights=tmp_path / "own.safetensors",
+                           **{**small, "backbone": "resnet10t", "backbone_args": {}})  # fmt: skip
 
 
 def test_what_cannot_be_searched_is_refused(model, land, tmp_path, command, write_tiff):
