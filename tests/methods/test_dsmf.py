@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn import functional
 
+from wsss_geo.nn import dsmf
 from wsss_geo.nn.colours import colour_statistics
 from wsss_geo.nn.dsmf import Examples, GraphAttention, Pyramid, cell_shares, episode_loss, pixel_loss, priors
 from wsss_geo.nn.encoder import timm_model
@@ -188,14 +189,51 @@ def test_learns_textures_by_heart():
     assert (large.argmax(1) == target).float().mean() > 0.85  # chance is a half
 
 
-def test_more_examples_of_the_same_change_nothing():
+def test_more_examples_of_the_same_make_the_plane_alone_surer(monkeypatch):
+    """Who gives an example twice says that it is usual; nothing but the caution of the plane follows from that."""
     model = network().eval()
     query, _, images, masks = episodes(2, 1, 0)
     with torch.no_grad():
         once = model.answers(query, images, masks)
         twice = model.answers(query, images.repeat(1, 2, 1, 1, 1), masks.repeat(1, 2, 1, 1))
-    for way in once:
+    for way in ("panet", "prototypes"):
         assert torch.allclose(once[way], twice[way], atol=1e-3), way
+    assert (once["dsmf"] - twice["dsmf"]).abs().max() > 0.01
+    monkeypatch.setattr(dsmf, "_RIDGE", 2 * dsmf._RIDGE)
+    with torch.no_grad():
+        halved = model.answers(query, images.repeat(1, 2, 1, 1, 1), masks.repeat(1, 2, 1, 1))["dsmf"]
+    assert torch.allclose(once["dsmf"], halved, atol=1e-3)
+
+
+def test_no_metric_ever_speaks_against_itself():
+    model = network().dsmf
+    assert model.gains.tolist() == pytest.approx([0.5, 0.5, 0.5, 0.5, 4.0, 0.5])
+    model.trust.data -= 9.0  # as far as training may drive them
+    assert all(0 < gain < 1e-3 for gain in model.gains.tolist())
+    optimizer = torch.optim.AdamW([model.trust], lr=1e-3)
+    model.trust.data.zero_()
+    for _ in range(100):
+        optimizer.zero_grad()
+        model.gains.sum().backward()
+        optimizer.step()
+    assert min(model.gains[:4].tolist()) > 0.4  # a hundred steps all in one direction take a tenth away
+
+
+def test_one_example_holds_the_plane_back(monkeypatch):
+    """From one example less is made of colours than from ten, each of which shows the same two with their own noise."""
+    model, heard = network().eval().dsmf, []
+    plain = dsmf.separation
+    monkeypatch.setattr(dsmf, "separation", lambda *given, ridge: heard.append(ridge) or plain(*given, ridge=ridge))
+    net = network().eval()
+    query, _, images, masks = episodes(1, 10, 3)
+    with torch.no_grad():
+        for shots in (1, 5, 10):
+            model(net.backbone(query), net.look(images[:, :shots], masks[:, :shots]))
+    assert heard == pytest.approx([3.0, 0.6, 0.3])
+    generator = torch.Generator().manual_seed(5)
+    vectors, share = torch.randn(1, 40, 3, generator=generator), torch.rand(1, 40, generator=generator)
+    bold, careful = (plain(vectors, vectors, (share, 1 - share), ridge=r).abs().mean() for r in (0.3, 3.0))
+    assert careful < 0.7 * bold
 
 
 def test_conditioned_network_looks_like_any_network():
