@@ -256,8 +256,8 @@
         <translation>Auszulassende Klassen</translation>
     </message>
     <message>
-        <source>Classes to leave out of training, as in water,road: no tile with a pixel of them is learned from</source>
-        <translation>Klassen, die das Training auslässt, etwa water,road: Aus Kacheln mit einem Pixel davon wird nicht gelernt</translation>
+        <source>Classes to leave out of training, as in water,road, or a fold, as in isaid-5i:0 or dlrsd-5i:2: no tile with a pixel of them is learned from</source>
+        <translation>Klassen, die das Training auslässt, etwa water,road, oder eine Aufteilung wie isaid-5i:0 oder dlrsd-5i:2: Aus Kacheln mit einem Pixel davon wird nicht gelernt</translation>
     </message>
     <message>
         <source>Compile the network</source>

@@ -10,8 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn import functional
 
+from wsss_geo.nn import dsmf
 from wsss_geo.nn.colours import colour_statistics
 from wsss_geo.nn.dsmf import Examples, GraphAttention, Pyramid, cell_shares, episode_loss, pixel_loss, priors
+from wsss_geo.nn.encoder import timm_model
 from wsss_geo.nn.fewshot_network import ConditionedNetwork, FewShotNetwork, cleaned
 from wsss_geo.nn.frozen import FrozenBackbone
 from wsss_geo.nn.prototypes import (
@@ -24,6 +26,7 @@ from wsss_geo.nn.prototypes import (
     self_support,
     separation,
 )
+from wsss_geo.nn.stages import stage_maps
 
 TINY_MEVT = {"widths": [8, 8, 8, 8], "depths": [1, 1, 1, 1], "heads": [1, 1, 1, 1], "fusion": 16, "stride": 4}
 NORMAL = {"mean": (0.5,) * 3, "std": (0.25,) * 3}
@@ -186,14 +189,51 @@ def test_learns_textures_by_heart():
     assert (large.argmax(1) == target).float().mean() > 0.85  # chance is a half
 
 
-def test_more_examples_of_the_same_change_nothing():
+def test_more_examples_of_the_same_make_the_plane_alone_surer(monkeypatch):
+    """Who gives an example twice says that it is usual; nothing but the caution of the plane follows from that."""
     model = network().eval()
     query, _, images, masks = episodes(2, 1, 0)
     with torch.no_grad():
         once = model.answers(query, images, masks)
         twice = model.answers(query, images.repeat(1, 2, 1, 1, 1), masks.repeat(1, 2, 1, 1))
-    for way in once:
+    for way in ("panet", "prototypes"):
         assert torch.allclose(once[way], twice[way], atol=1e-3), way
+    assert (once["dsmf"] - twice["dsmf"]).abs().max() > 0.01
+    monkeypatch.setattr(dsmf, "_RIDGE", 2 * dsmf._RIDGE)
+    with torch.no_grad():
+        halved = model.answers(query, images.repeat(1, 2, 1, 1, 1), masks.repeat(1, 2, 1, 1))["dsmf"]
+    assert torch.allclose(once["dsmf"], halved, atol=1e-3)
+
+
+def test_no_metric_ever_speaks_against_itself():
+    model = network().dsmf
+    assert model.gains.tolist() == pytest.approx([0.5, 0.5, 0.5, 0.5, 4.0, 0.5])
+    model.trust.data -= 9.0  # as far as training may drive them
+    assert all(0 < gain < 1e-3 for gain in model.gains.tolist())
+    optimizer = torch.optim.AdamW([model.trust], lr=1e-3)
+    model.trust.data.zero_()
+    for _ in range(100):
+        optimizer.zero_grad()
+        model.gains.sum().backward()
+        optimizer.step()
+    assert min(model.gains[:4].tolist()) > 0.4  # a hundred steps all in one direction take a tenth away
+
+
+def test_one_example_holds_the_plane_back(monkeypatch):
+    """From one example less is made of colours than from ten, each of which shows the same two with their own noise."""
+    model, heard = network().eval().dsmf, []
+    plain = dsmf.separation
+    monkeypatch.setattr(dsmf, "separation", lambda *given, ridge: heard.append(ridge) or plain(*given, ridge=ridge))
+    net = network().eval()
+    query, _, images, masks = episodes(1, 10, 3)
+    with torch.no_grad():
+        for shots in (1, 5, 10):
+            model(net.backbone(query), net.look(images[:, :shots], masks[:, :shots]))
+    assert heard == pytest.approx([3.0, 0.6, 0.3])
+    generator = torch.Generator().manual_seed(5)
+    vectors, share = torch.randn(1, 40, 3, generator=generator), torch.rand(1, 40, generator=generator)
+    bold, careful = (plain(vectors, vectors, (share, 1 - share), ridge=r).abs().mean() for r in (0.3, 3.0))
+    assert careful < 0.7 * bold
 
 
 def test_conditioned_network_looks_like_any_network():
@@ -213,6 +253,9 @@ def test_conditioned_network_looks_like_any_network():
     ("name", "arguments", "patch"),
     [
         ("resnet10t", {}, 8),
+        ("convnext_atto", {"depths": [1, 1, 1, 1], "dims": [8, 8, 16, 16]}, 8),
+        ("pvt_v2_b0", {"depths": [1, 1, 1, 1], "embed_dims": [8, 16, 24, 32], "num_heads": [1, 1, 1, 1]}, 8),
+        ("mambaout_femto", {"depths": [1, 1, 1, 1], "dims": [8, 12, 16, 24]}, 8),
         ("vit_tiny_patch16_224", {"patch_size": 8, "depth": 3, "embed_dim": 16, "num_heads": 1}, 8),
         ("mevt", TINY_MEVT, 4),
     ],
@@ -222,6 +265,8 @@ def test_backbones_give_features_on_one_grid(name, arguments, patch):
     assert backbone.patch == patch
     seen = backbone(torch.rand(2, 3, 64, 48))
     assert (seen.middle.shape[1], seen.deep.shape[1]) == backbone.widths
+    if "dims" in arguments:
+        assert backbone.widths == (sum(arguments["dims"][1:3]), arguments["dims"][3])
     assert seen.middle.shape[-2:] == seen.deep.shape[-2:] == (64 // patch, 48 // patch)
     other = FrozenBackbone(name, **NORMAL, image_size=32, arguments=arguments)
     other.load({f"encoder.{n}": v for n, v in backbone.encoder.state_dict().items()})
@@ -231,9 +276,39 @@ def test_backbones_give_features_on_one_grid(name, arguments, patch):
         other.load({"something.else": torch.zeros(3)})
 
 
-def test_unknown_backbone_is_refused():
-    with pytest.raises(ValueError, match="not known"):
-        FrozenBackbone("resnot", **NORMAL)
+@pytest.mark.parametrize(
+    ("name", "arguments", "said"),
+    [
+        ("resnot", {}, "not known"),
+        ("mixer_s32_224", {}, "no stages at strides of 8, 16 and 32 px, but at 32, 32, 32"),
+        ("swin_tiny_patch4_window7_224", {"embed_dim": 8, "depths": [1] * 4, "num_heads": [1] * 4}, "any size"),
+        ("convnext_atto", {"depths": "long"}, "cannot be built"),
+    ],
+)
+def test_what_is_no_backbone_is_refused(name, arguments, said):
+    with pytest.raises(ValueError, match=said):
+        FrozenBackbone(name, **NORMAL, arguments=arguments)
+
+
+CONVNEXT = {"depths": [1, 1, 1, 1], "dims": [8, 12, 16, 24]}
+
+
+def test_weights_of_a_whole_convnext_are_those_of_its_stages():
+    """As published: other names than where only stages are wanted, and a classifier that is left out."""
+    whole = timm_model("convnext_atto", False, CONVNEXT).eval()
+    backbone = FrozenBackbone("convnext_atto", **NORMAL, arguments=CONVNEXT)
+    backbone.load(whole.state_dict())
+    assert backbone.widths == (12 + 16, 24)
+    image = torch.rand(1, 3, 64, 96)
+    dense, coarse = backbone(image).deep, whole.forward_features((image - 0.5) / 0.25)
+    assert (dense.shape[-2:], coarse.shape[-2:]) == ((8, 12), (2, 3))
+    maps = stage_maps(backbone.encoder, (image - 0.5) / 0.25)
+    assert [m.shape[-1] for m in maps] == [12, 12, 12]
+    finest = whole.forward_intermediates((image - 0.5) / 0.25, indices=[1], intermediates_only=True)[0]
+    assert torch.allclose(maps[0], finest, atol=1e-5)
+    lacking = {n: v for n, v in whole.state_dict().items() if not n.startswith("stages.2.blocks")}
+    with pytest.raises(ValueError, match=r"stages_2\.blocks.*missing"):
+        backbone.load(lacking)
 
 
 def test_loss_has_a_term_for_the_scales():

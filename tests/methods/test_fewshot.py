@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
 from pathlib import Path
 
 import geopandas
@@ -12,7 +13,7 @@ import pytest
 import rasterio
 import shapely
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 
 import wsss_geo
 from wsss_geo import api
@@ -22,6 +23,8 @@ from wsss_geo.fewshot.score import overlap, summary
 from wsss_geo.fewshot.support import view_windows
 from wsss_geo.info import describe_path
 from wsss_geo.jobs import FewShotTestJob
+from wsss_geo.nn.encoder import timm_model
+from wsss_geo.nn.fewshot_file import load_few_shot, save_few_shot
 from wsss_geo.progress import Progress
 from wsss_geo.raster.info import GeoGrid
 from wsss_geo.tileset.dataset import TileDataset
@@ -232,6 +235,76 @@ def test_search_of_another_resolution_and_of_one_example(model, land, tmp_path, 
     with rasterio.open(tmp_path / "out.tif") as file, rasterio.open(land.truth) as truth:
         mask, ids = file.read(1)[::2, ::2], truth.read(1)
     assert ((mask == 1) & (ids == 3)).sum() / ((mask == 1) | (ids == 3)).sum() > 0.3  # everything called water: 0.09
+
+
+@pytest.fixture
+def without_scale(model, tmp_path):
+    """The model as of tiles whose resolution nobody knows."""
+    loaded = load_few_shot(model.model)
+    save_few_shot(tmp_path / "no_scale.safetensors", loaded.network, dataclasses.replace(loaded.card, gsd=None))
+    return tmp_path / "no_scale.safetensors"
+
+
+def test_a_model_without_scale_searches_at_that_of_the_examples(without_scale, land, tmp_path, write_tiff):
+    with rasterio.open(land.scene) as file:
+        fine = file.read().repeat(2, axis=1).repeat(2, axis=2)
+    query = write_tiff(tmp_path / "fine.tif", fine, pixel=0.25)
+    usual = {
+        "support": polygons(tmp_path / "s.gpkg", land.truth, 3), "support_raster": land.scene, "model": without_scale,
+        "device": "cpu",
+    }  # fmt: skip
+    masks, said = {}, {}
+    for name, raster, change in (("own", land.scene, {}), ("fine", query, {}), ("as_is", query, {"resample": False})):
+        heard = Report()
+        api.few_shot(query=raster, out=tmp_path / f"{name}_out.tif", report=heard, **usual, **change)
+        said[name] = " ".join(heard.heard)
+        with rasterio.open(tmp_path / f"{name}_out.tif") as file:
+            masks[name] = file.read(1)
+    assert (masks["fine"][::2, ::2] == masks["own"]).mean() > 0.995
+    assert (masks["as_is"][::2, ::2] == masks["own"]).mean() < 0.995
+    assert re.search(r"fine\.tif: searched at the 0\.500\d m of the examples", said["fine"])
+    assert re.search(r"of 0\.25\d* m, the examples of 0\.500\d m, and both are read as they are", said["as_is"])
+    assert "searched at" not in said["own"]
+
+
+def test_other_values_are_told(model, land, tmp_path, write_tiff):
+    with rasterio.open(land.scene) as file:
+        pixels = file.read()
+    usual = {
+        "support": polygons(tmp_path / "s.gpkg", land.truth, 3), "support_raster": land.scene, "model": model.model,
+        "out": tmp_path / "out.tif", "device": "cpu",
+    }  # fmt: skip
+    said = {}
+    for name, changed in (
+        ("same", pixels[:, :256]), ("bright", pixels // 8 + 223), ("deep", pixels.astype(np.uint16) * 40),
+    ):  # fmt: skip
+        heard = Report()
+        api.few_shot(query=write_tiff(tmp_path / f"{name}.tif", changed), report=heard, **usual)
+        said[name] = " ".join(heard.heard)
+    assert "draw examples in imagery like" not in said["same"]
+    assert "holds uint8" not in said["same"]
+    assert "bright.tif: channel 1 is " in said["bright"]
+    assert "deep.tif: holds uint16, " in said["deep"]
+    assert "with the examples uint8" in said["deep"]
+    assert "deep.tif: channel 1 is " in said["deep"]
+
+
+def test_a_convnext_with_weights_of_ones_own_serves_as_well(land, tmp_path):
+    shape = {"depths": [1, 1, 1, 1], "dims": [8, 8, 8, 8]}
+    whole = timm_model("convnext_atto", False, shape)
+    save_file(whole.state_dict(), tmp_path / "own.safetensors")
+    small = {**TRAIN, "steps": 2, "backbone": "convnext_atto", "backbone_args": shape}
+    made = api.few_shot_train(land.tiles, out=tmp_path / "run", weights=tmp_path / "own.safetensors", **small)
+    kept = load_few_shot(made.model).network.backbone.encoder.state_dict()
+    assert torch.equal(kept["stages_3.blocks.0.mlp.fc1.weight"], whole.stages[3].blocks[0].mlp.fc1.weight)
+    found = api.few_shot(
+        support=polygons(tmp_path / "s.gpkg", land.truth, 3), support_raster=land.scene, query=land.scene,
+        model=made.model, out=tmp_path / "out.tif", device="cpu",
+    )  # fmt: skip
+    assert found.windows > 0
+    with pytest.raises(ModelError, match=r"(do|does) not fit this resnet10t"):
+        api.few_shot_train(land.tiles, out=tmp_path / "no", weights=tmp_path / "own.safetensors",
+                           **{**small, "backbone": "resnet10t", "backbone_args": {}})  # fmt: skip
 
 
 def test_what_cannot_be_searched_is_refused(model, land, tmp_path, command, write_tiff):

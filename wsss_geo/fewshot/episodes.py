@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.utils.data import Dataset, Sampler
 
 from wsss_geo.classes import IGNORE, ClassScheme
-from wsss_geo.errors import InputError, UsageError
+from wsss_geo.errors import InputError
 from wsss_geo.progress import Progress
 from wsss_geo.tileset.dataset import TileDataset
 
@@ -87,15 +87,6 @@ def make_pool(
             "give more tiles, fewer --shots, or leave other classes out",
         )
     return Pool(holders, without, int(free.sum()))
-
-
-def chosen_classes(text: str | None, scheme: ClassScheme, field: str) -> tuple[str, ...]:
-    """Names separated by commas, in channel order. Raises UsageError for one that the tile set does not know."""
-    names = [part.strip() for part in (text or "").split(",") if part.strip()]
-    unknown = [n for n in names if n not in scheme.taggable]
-    if unknown:
-        raise UsageError(f"{field}: {unknown[0]!r} is no class here", f"choose among {', '.join(scheme.taggable)}")
-    return tuple(n for n in scheme.taggable if n in names)
 
 
 class EpisodeDataset(Dataset[dict[str, Any]]):

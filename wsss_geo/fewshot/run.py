@@ -16,6 +16,7 @@ import torch
 
 from wsss_geo.classes import ClassScheme, LandCoverClass
 from wsss_geo.errors import UsageError
+from wsss_geo.fewshot.likeness import look_at, scale_to_search_at, warn_of_other_values
 from wsss_geo.fewshot.support import Support, read_support
 from wsss_geo.inference.compute import Engine, open_task
 from wsss_geo.inference.one_raster import announce, here, predict_raster, work_folder
@@ -67,10 +68,12 @@ def _search(job: FewShotJob, search: PredictJob, source: Source, target: Targets
         raise UsageError(f"fewshot.window: {job.window} px is too small", f"give at least {loaded.network.multiple}")
     scheme = classes_of(job.name)
     support = read_support(job, loaded.card, report)
-    model = condition(loaded, support, scheme)
+    scale = scale_to_search_at(job, loaded.card.gsd, support.gsd, report)
+    model = condition(loaded, support, scheme, scale)
     predictor = build_predictor(model, device, search)
     engine = Engine(search, model, predictor, str(device), probe(model, predictor, search))
     task = open_task(source.path, engine, report)
+    warn_of_other_values(support.look, look_at(task.scene.reader), report)
     count = None
     with (
         rasterio.Env(GDAL_CACHEMAX=task.limits.cache),
@@ -122,8 +125,11 @@ def classes_of(name: str) -> ClassScheme:
     return ClassScheme(tuple(pair), "explicit")
 
 
-def condition(loaded: LoadedFewShot, support: Support, scheme: ClassScheme) -> LoadedModel:
-    """The network that has seen the examples, as a model of prediction; its hash is that of file and examples."""
+def condition(loaded: LoadedFewShot, support: Support, scheme: ClassScheme, scale: float | None) -> LoadedModel:
+    """The network that has seen the examples, as a model of prediction of ``scale`` metres a pixel.
+
+    Its hash is that of file, examples and scale.
+    """
     device = loaded.network.backbone.mean.device
     images = torch.from_numpy(support.images).to(device)
     masks = torch.from_numpy(support.masks).to(device).long()
@@ -131,7 +137,8 @@ def condition(loaded: LoadedFewShot, support: Support, scheme: ClassScheme) -> L
     digest = hashlib.sha256(loaded.sha256.encode())
     digest.update(support.images.tobytes())
     digest.update(support.masks.tobytes())
-    return LoadedModel(network, _card(loaded.card, scheme), digest.hexdigest())
+    digest.update(repr(scale).encode())
+    return LoadedModel(network, _card(loaded.card, scheme, scale), digest.hexdigest())
 
 
 def search_job(job: FewShotJob) -> PredictJob:
@@ -149,14 +156,14 @@ def search_job(job: FewShotJob) -> PredictJob:
     return Search(rasters=(job.query,), **{name: getattr(job, name) for name in same})
 
 
-def _card(card: FewShotCard, scheme: ClassScheme) -> ModelCard:
+def _card(card: FewShotCard, scheme: ClassScheme, scale: float | None) -> ModelCard:
     return ModelCard(
         method="dsmf",
         network=card.network,
         classes=scheme,
         bands=card.bands,
         normalisation=card.normalisation,
-        gsd=card.gsd,
+        gsd=scale,
         tile_size=card.tile_size,
         data_hash=card.data_hash,
         versions=card.versions,

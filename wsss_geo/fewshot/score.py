@@ -14,7 +14,8 @@ from torch import Tensor
 
 from wsss_geo.classes import IGNORE
 from wsss_geo.errors import InputError, ModelError
-from wsss_geo.fewshot.episodes import EpisodeDataset, chosen_classes, class_pixels, make_pool
+from wsss_geo.fewshot.episodes import EpisodeDataset, class_pixels, make_pool
+from wsss_geo.fewshot.folds import choose
 from wsss_geo.fewshot.lightning_module import FewShotSettings
 from wsss_geo.jobs import FewShotTestJob, FewShotTestResult
 from wsss_geo.methods import settings_from
@@ -39,7 +40,7 @@ def run(job: FewShotTestJob, report: Progress) -> FewShotTestResult:
     model = load_few_shot(job.model, choose_device(job.device))
     tileset = read_tileset(job.tiles)
     _check_fit(model, tileset, job)
-    asked = chosen_classes(job.classes, tileset.scheme, "fewshot-test.classes")
+    asked = choose(job.classes, tileset.scheme, "fewshot-test.classes", tileset.root, report).chosen
     names = asked or tuple(n for n in tileset.scheme.taggable if n in model.card.held) or tileset.scheme.taggable
     learned = [n for n in names if n in model.card.seen]
     if learned:

@@ -14,6 +14,7 @@ from rasterio.features import rasterize
 
 from wsss_geo.classes import IGNORE
 from wsss_geo.errors import InputError
+from wsss_geo.fewshot.likeness import Look, look_at
 from wsss_geo.jobs import FewShotJob
 from wsss_geo.nn.fewshot_file import FewShotCard
 from wsss_geo.progress import Progress
@@ -30,12 +31,15 @@ _POLYGONS = (3, 6)  # shapely type ids of Polygon and MultiPolygon
 class Support:
     """Views ``images`` float32 [S,bands,T,T] in 0..1, the mean where there is no data, and ``masks`` uint8 [S,T,T].
 
-    Masks are 1 inside the polygons, 0 around them, 255 where there is no data. ``drawn`` polygons lie in the raster.
+    Masks are 1 inside the polygons, 0 around them, 255 where there is no data. ``drawn`` polygons lie in the raster,
+    which is read at ``gsd`` metres a pixel if that is known; ``look`` is what it is like.
     """
 
     images: NDArray[np.float32]
     masks: NDArray[np.uint8]
     drawn: int
+    gsd: float | None
+    look: Look
 
 
 def read_support(job: FewShotJob, card: FewShotCard, report: Progress) -> Support:
@@ -51,6 +55,7 @@ def read_support(job: FewShotJob, card: FewShotCard, report: Progress) -> Suppor
         polygons = _polygons(job, reader.grid, report)
         windows = view_windows(polygons, reader.grid, card.tile_size, job.most)
         views = [_view(reader, window, polygons, card) for window in windows]
+        look, seen = look_at(reader), reader.gsd
     views = [(image, mask) for image, mask in views if (mask == 1).any()]
     if not views:
         problem = f"no pixel of {info.path} with data lies under its polygons"
@@ -61,7 +66,7 @@ def read_support(job: FewShotJob, card: FewShotCard, report: Progress) -> Suppor
     images, masks = (np.stack(part) for part in zip(*views, strict=True))
     if len(polygons) == 1:
         report.info(f"{job.support}: one polygon, a single example; a few more make the result surer")
-    return Support(images, masks, len(polygons))
+    return Support(images, masks, len(polygons), seen, look)
 
 
 def view_windows(polygons: NDArray[Any], grid: GeoGrid, side: int, most: int) -> list[Window]:

@@ -9,7 +9,8 @@ from pathlib import Path
 import torch
 
 from wsss_geo.errors import InputError, ModelError, UsageError
-from wsss_geo.fewshot.episodes import EpisodeDataset, EpisodeSampler, Pool, chosen_classes, class_pixels, make_pool
+from wsss_geo.fewshot.episodes import EpisodeDataset, EpisodeSampler, Pool, class_pixels, make_pool
+from wsss_geo.fewshot.folds import choose
 from wsss_geo.fewshot.lightning_module import NETWORK, TERMS, EpisodeTraining, FewShotSettings
 from wsss_geo.fitting.callbacks import KeepLatest, MetricsFile, Reporter, last_losses
 from wsss_geo.fitting.checkpoint import RESUME
@@ -42,8 +43,8 @@ def run(job: FewShotTrainJob, report: Progress) -> FewShotTrainResult:
         report.info(f"{folder}: this training is finished already")
         return FewShotTrainResult(**done)
     tileset = read_tileset(job.tiles)
-    held = chosen_classes(job.held, tileset.scheme, "fewshot-train.held")
-    seen = tuple(n for n in tileset.scheme.taggable if n not in held)
+    choice = choose(job.held, tileset.scheme, "fewshot-train.held", tileset.root, report)
+    held, seen = choice.chosen, choice.others
     if not seen:
         raise UsageError("fewshot-train.held: no class is left to learn from", "hold fewer classes")
     settings = make_settings(job)

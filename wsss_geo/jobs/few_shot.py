@@ -21,7 +21,10 @@ class FewShotTrainJob(Job):
     out: str = shared.run_folder()
     recipe: str | None = shared.recipe()
     held: str | None = setting(
-        None, "text", "Classes to leave out of training, as in water,road: no tile with a pixel of them is learned from"
+        None,
+        "text",
+        "Classes to leave out of training, as in water,road, or a fold, as in isaid-5i:0 or dlrsd-5i:2: no tile with a "
+        "pixel of them is learned from",
     )
     shots: int = setting(5, "int", "Most examples of an episode; half of the steps have one", low=1, high=100)
     backbone: str = setting("resnet50", "text", "Frozen backbone: a CNN or plain ViT of timm, or mevt")
@@ -49,7 +52,7 @@ class FewShotTestJob(Job):
     tiles: str = setting(REQUIRED, "path", "Tile set with masks")
     split: str = setting("test", "choice", "Split of the tile set", choices=(*SPLITS, "all"))
     classes: str | None = setting(
-        None, "text", "Classes to seek, as in water,road; those held out of the training unless given"
+        None, "text", "Classes to seek, as in water,road or isaid-5i:0; those held out of the training unless given"
     )
     shots: tuple[int, ...] = setting((1, 5), "ints", "Numbers of examples, as in 1,5", low=1, high=100)
     episodes: int = setting(1000, "int", "Episodes a run", low=1)

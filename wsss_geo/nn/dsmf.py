@@ -9,10 +9,12 @@ prior map, pyramid and loss of PFENet (Tian et al., TPAMI 2022), parts by expect
 Deliberately other than in PFENet: the prior is not stretched by the query picture but by the examples, because a window
 of a large raster may hold nothing of what is sought; what the examples show besides has a metric of its own; the finest
 scale is that of colours and their spread, which no training has bent to other classes, and a plane that parts those of
-the examples joins the prototypes as a metric; and the decoder sees no features but only what the metrics say of them,
-and corrects that a little, alike for what is sought and for the rest. A decoder that sees features, or knows which side
-it is on, learns the classes of its training by heart and takes new ones for background; even so what it learns from few
-classes holds for others only in part.
+the examples joins the prototypes as a metric, the more cautious the fewer examples there are; the gains of the metrics
+are learned as factors of what they start from, so that none comes to speak against itself because that suits the few
+classes of a training; and the decoder sees no features but only what the metrics say of them, and corrects that a
+little, alike for what is sought and for the rest. A decoder that sees features, or knows which side it is on, learns
+the classes of its training by heart and takes new ones for background; even so what it learns from few classes holds
+for others only in part.
 """
 
 from __future__ import annotations
@@ -43,8 +45,9 @@ _SCALES = (1, 2, 4, 8)
 #: Gains that the metrics, which speak for and against, start from: prior, prototype of features as they are, global and
 #: part prototypes, plane between the colours, refined prototypes. What needs no training counts most before it.
 _START = (0.5, 0.5, 0.5, 0.5, 4.0, 0.5)
-#: How much faster the gains of the metrics learn than other parameters: few numbers that have a long way to go.
-_PACE = 10.0
+#: What holds back the plane between colours, for one example; divided among more of them. The places of an example
+#: share light, season and surroundings, so an example is one piece of evidence, however many places it has.
+_RIDGE = 3.0
 
 
 class Examples(NamedTuple):
@@ -152,7 +155,7 @@ class DSMF(nn.Module):
         self.pyramid = Pyramid(width)
         last = nn.Conv2d(width, 2, 1)
         self.decode = nn.Sequential(_conv(width, width), last)
-        self.gains = nn.Parameter(torch.tensor(_START) / _PACE)
+        self.trust = nn.Parameter(torch.zeros(len(_START)))
         for parameter in last.parameters():
             nn.init.zeros_(parameter)
 
@@ -166,7 +169,10 @@ class DSMF(nn.Module):
         deep = priors(as_vectors(query.deep[:, None]), as_vectors(examples.deep), share, other)
         sought, rest = masked_average(seen, share), masked_average(seen, other)
         nodes, apart = self._nodes(vectors, seen, share, other)
-        side = separation(as_vectors(query.colours[:, None]), as_vectors(examples.colours), (share, other))
+        side = separation(
+            as_vectors(query.colours[:, None]), as_vectors(examples.colours), (share, other),
+            ridge=_RIDGE / examples.share.shape[1],
+        )  # fmt: skip
         pairs = [
             deep,
             _both(plain, masked_average(seen_plain, share), masked_average(seen_plain, other)),
@@ -186,10 +192,15 @@ class DSMF(nn.Module):
         logits = self.correction * _of_both(self.decode(fused)) + torch.stack([-half, half], dim=1)
         return Answer(logits, [_of_both(answer) for answer in between])
 
+    @property
+    def gains(self) -> Tensor:
+        """Gains of the metrics, all above zero: ``trust``, which is learned, changes them by factors."""
+        return self.trust.exp() * self.trust.new_tensor(_START)
+
     def _weighed(self, pairs: list[tuple[Tensor, Tensor]]) -> Tensor:
         """Half the logit [B,N] that the metrics give: what speaks for, less what speaks against, by the gains."""
         differences = torch.stack([yes - no for yes, no in pairs])
-        return torch.einsum("m,mbn->bn", 0.5 * _PACE * self.gains[: len(pairs)], differences)
+        return torch.einsum("m,mbn->bn", 0.5 * self.gains[: len(pairs)], differences)
 
     def _nodes(self, vectors: Tensor, seen: Tensor, share: Tensor, other: Tensor) -> tuple[Tensor, Tensor]:
         """Part prototypes [B,parts,D] of what is sought and of the rest, after they have learned from the query."""

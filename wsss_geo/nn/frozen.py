@@ -11,16 +11,14 @@ from torch.nn import functional
 
 from wsss_geo.nn.backbones import HIERARCHICAL, build_backbone, load_weights
 from wsss_geo.nn.colours import colour_statistics
-from wsss_geo.nn.encoder import timm_model
 from wsss_geo.nn.hierarchical import STRIDES
+from wsss_geo.nn.stages import STRIDES as STAGES
+from wsss_geo.nn.stages import build_stages, load_stages, stage_maps
 from wsss_geo.nn.tensors import resize
 from wsss_geo.nn.torchvision_ops import ensure_torchvision_imports
 
 #: Depth, as a share, of the ViT block that gives the middle features: later blocks know classes, and only those.
 _MIDDLE = 2 / 3
-#: Stages of a CNN, from 1 at stride 4: the middle ones join, the deepest gives the prior (Tian et al., TPAMI 2022).
-_MIDDLE_STAGES, _DEEP_STAGE = (2, 3), 4
-_CNN_STRIDE = 8
 
 
 class Features(NamedTuple):
@@ -33,11 +31,13 @@ class Features(NamedTuple):
 
 
 class FrozenBackbone(nn.Module):
-    """A backbone that is never trained here: ``mevt``, a plain ViT of timm, or a CNN of timm.
+    """A backbone that is never trained here: ``mevt``, a plain ViT of timm, or another of timm that has stages.
 
-    A CNN keeps a stride of 8 px where it can be dilated and is resampled to it otherwise. ``patch`` is the side of a
-    feature in pixels, ``widths`` those of middle and deep features. Images [B,bands,H,W] are normalised and have sides
-    that are multiples of ``patch``. Raises ValueError for names and arguments that make no backbone.
+    Stages keep a stride of 8 px where they can be dilated (ResNet, ConvNeXt) and are resampled to it otherwise; the
+    finer two join as middle features, the deepest gives the prior (Tian et al., TPAMI 2022). ``patch`` is the side of a
+    feature in pixels, ``widths`` those of middle and deep features. Images [B,bands,H,W] have sides that are multiples
+    of ``patch``. Raises ValueError for names and arguments that make no backbone, and for one that takes pictures of
+    one size alone.
     """
 
     mean: Tensor
@@ -56,9 +56,9 @@ class FrozenBackbone(nn.Module):
         super().__init__()
         self.name = backbone
         self.kind = _kind_of(backbone)
-        if self.kind == "cnn":
-            self.encoder: nn.Module = _cnn(backbone, len(mean), pretrained, arguments or {})
-            self.patch = _CNN_STRIDE
+        if self.kind == "stages":
+            self.encoder: nn.Module = build_stages(backbone, len(mean), pretrained, arguments or {})
+            self.patch = STAGES[0]
         else:
             encoder = build_backbone(
                 backbone, bands=len(mean), image_size=image_size, pretrained=pretrained, middle=_MIDDLE,
@@ -69,8 +69,10 @@ class FrozenBackbone(nn.Module):
         self.register_buffer("std", torch.tensor(list(std)).view(1, -1, 1, 1), persistent=False)
         self.requires_grad_(False)
         self.eval()
-        with torch.no_grad():
-            seen = self(torch.zeros(1, len(mean), 8 * self.patch, 8 * self.patch))
+        try:
+            seen = self(torch.zeros(1, len(mean), 8 * self.patch, 9 * self.patch))
+        except (AssertionError, RuntimeError) as error:
+            raise ValueError(f"backbone {backbone!r} does not take pictures of any size ({error})") from error
         self.widths = seen.middle.shape[1], seen.deep.shape[1]
 
     def train(self, mode: bool = True) -> FrozenBackbone:
@@ -82,8 +84,8 @@ class FrozenBackbone(nn.Module):
         """Features of images [B,bands,H,W] in 0..1."""
         image = (image01 - self.mean) / self.std
         grid = (image.shape[-2] // self.patch, image.shape[-1] // self.patch)
-        if self.kind == "cnn":
-            stages = self.encoder(image)
+        if self.kind == "stages":
+            stages = stage_maps(self.encoder, image)
             middle, deep = torch.cat([_to_grid(s, grid) for s in stages[:-1]], dim=1), _to_grid(stages[-1], grid)
         else:
             tokens, between = self.encoder.forward_stages(image)  # type: ignore[operator]
@@ -96,23 +98,10 @@ class FrozenBackbone(nn.Module):
 
     def load(self, weights: Mapping[str, Tensor]) -> None:
         """Load weights of the encoder, of whatever prefix. Raises ValueError when they do not fit."""
-        if self.kind != "cnn":
+        if self.kind == "stages":
+            load_stages(self.encoder, weights)
+        else:
             load_weights(self.encoder, weights)  # type: ignore[arg-type]
-            return
-        own = self.encoder.state_dict()
-        first = next(name for name, value in own.items() if value.ndim == 4)
-        given = {
-            n.removeprefix("module.").removeprefix("backbone.").removeprefix("encoder."): v for n, v in weights.items()
-        }
-        for name, value in own.items():
-            if name.endswith("num_batches_tracked"):
-                given.setdefault(name, value)
-            found = given.get(name)
-            if name == first and found is not None and found.ndim == 4 and found.shape[1] != value.shape[1]:
-                given[name] = found.mean(dim=1, keepdim=True).expand(-1, value.shape[1], -1, -1)
-            if name not in given or given[name].shape != value.shape:
-                raise ValueError(f"the weights do not fit the backbone: {name} is missing or of another size")
-        self.encoder.load_state_dict({name: given[name] for name in own})
 
 
 def _kind_of(name: str) -> str:
@@ -124,17 +113,7 @@ def _kind_of(name: str) -> str:
     known = timm.is_model(name.split(".")[0])
     if not known:
         raise ValueError(f"backbone {name!r} is not known to timm")
-    return "vit" if name.startswith(("vit_", "deit", "eva", "beit")) else "cnn"
-
-
-def _cnn(name: str, bands: int, pretrained: bool, arguments: Mapping[str, Any]) -> nn.Module:
-    stages = (*_MIDDLE_STAGES, _DEEP_STAGE)
-    wanted = {**arguments, "features_only": True, "in_chans": bands, "out_indices": stages}
-    try:
-        found: nn.Module = timm_model(name, pretrained, {**wanted, "output_stride": _CNN_STRIDE})
-    except ValueError:  # not every family can be dilated
-        found = timm_model(name, pretrained, wanted)
-    return found
+    return "vit" if name.startswith(("vit_", "deit", "eva", "beit")) else "stages"
 
 
 def _to_grid(maps: Tensor, grid: tuple[int, int]) -> Tensor:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from wsss_geo.raster.grid import Window
 from wsss_geo.raster.normalisation import Normalisation
@@ -20,6 +21,15 @@ def match_colours(normalisation: Normalisation, reader: RasterReader) -> Normali
     deviation is only shifted; a raster without valid pixels keeps the stretch of ``normalisation``. Raises InputError
     when the raster cannot be read.
     """
+    values = sampled_values(reader)
+    return normalisation.matched(values.mean(axis=1), values.std(axis=1)) if values.size else normalisation
+
+
+def sampled_values(reader: RasterReader) -> NDArray[np.float64]:
+    """Return values [C,n] of valid pixels at places spread evenly over what ``reader`` reads, always the same ones.
+
+    Raises InputError when the raster cannot be read.
+    """
     generator = np.random.default_rng(0)
     samples = []
     for row in _spread(reader.height):
@@ -27,8 +37,7 @@ def match_colours(normalisation: Normalisation, reader: RasterReader) -> Normali
             tile = reader.read(Window(row, col, min(_SIDE, reader.height), min(_SIDE, reader.width)))
             samples.append(sample_pixels(tile.pixels, tile.valid, _EACH, generator))
     values = np.concatenate(samples, axis=1).astype(np.float64)
-    values = values[:, np.isfinite(values).all(axis=0)]
-    return normalisation.matched(values.mean(axis=1), values.std(axis=1)) if values.size else normalisation
+    return values[:, np.isfinite(values).all(axis=0)]
 
 
 def _spread(length: int) -> list[int]:

@@ -64,7 +64,7 @@ def open_scene(path: str, job: PredictJob, model: LoadedModel, report: Progress)
     if info.crs is None:
         report.info(f"{info.path}: {info.georeference}; the mask keeps the pixel grid, areas are in pixels")
     if reader.resampled:
-        report.info(f"{info.path}: read at {reader.gsd:.4g} m instead of {info.gsd:.4g} m, as the model was trained")
+        report.info(f"{info.path}: read at {reader.gsd:.4g} m instead of {info.gsd:.4g} m, the scale of the model")
     elif job.resample and card.gsd and info.gsd is None:
         report.warn(f"{info.path}: resolution unknown, read as it is; the model was trained at {card.gsd:.4g} m")
     if info.dtypes[match.bands[0] - 1] != "uint8" and max(card.normalisation.high) <= 255:
