@@ -2,18 +2,22 @@
 
     python benchmarks/train_step.py [--method toco,ctfa] [--rounds 5] [--device cpu]
 
-A step is losses, gradients, clipping, AdamW and the teacher's update; both sides get the same views and start from the
+A step is losses, gradients, clipping, AdamW and the teacher's update; all sides get the same views and start from the
 same weights, and take turns of two steps, of which the second is timed. Our steps run as `train` runs them, in a
-process that keeps the memory it frees; the published ones leave that to the system, as their program does. Before
-anything is timed the losses of both are compared in float32: they must agree to 1e-4, except the pairwise energy, which
-here is a window on the device instead of all pairs on the processor. The last lines are the ratios.
+process that keeps the memory it frees; the published ones leave that to the system, as their program does.
 ``published_step.py`` is the published procedure.
+
+By itself our step has another pairwise energy, a window around each pixel in place of all pairs; "ours, dense" is our
+step with the published one, computed on a coarse grid. Before anything is timed all losses and the gradients of that
+step are compared in float32 with those of the published procedure on the same grid: they must agree to 1e-4. The
+published step that is timed takes a permutohedral lattice. The last lines are the ratios.
 """
 
 from __future__ import annotations
 
 import argparse
 import contextlib
+import math
 import os
 import platform
 import statistics
@@ -21,7 +25,7 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from copy import deepcopy
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import torch
 from published_step import Part, Published, plain_attention
@@ -34,15 +38,17 @@ from wsss_geo.methods import ctfa as ctfa_module
 from wsss_geo.methods import toco as toco_module
 from wsss_geo.methods.base import Batch, Labeller
 from wsss_geo.methods.toco import ToCo
+from wsss_geo.nn.energy import dense_energy
 from wsss_geo.nn.heads import LargeFOV, Projection
 from wsss_geo.nn.network import Network
+from wsss_geo.nn.tensors import resize
 from wsss_geo.training.batches import make_batch
 
 STEPS = 1000
 TOLERANCE = 1e-4
 #: Published crop sides in pixels, batch sizes, and numbers of classes beside the background (VOC, iSAID).
 SIZE, BATCH, CLASSES = {"toco": 448, "ctfa": 320}, {"toco": 4, "ctfa": 8}, {"toco": 20, "ctfa": 15}
-MODES = ("published", "ours", "ours bf16")
+MODES = ("published", "ours", "ours, dense", "ours bf16")
 
 
 class Clock:
@@ -139,6 +145,59 @@ def clocked(part: Part) -> Iterator[None]:
             setattr(owner, name, function)
 
 
+@contextlib.contextmanager
+def same_energy() -> Iterator[None]:
+    """Give our step the pairwise energy of the published procedure, on a coarse grid."""
+
+    def dense(shares: Tensor, image: Tensor, labels: Tensor, valid: Tensor) -> Tensor:
+        # There logits are enlarged before the softmax; logarithms of shares are logits but for a constant of the pixel.
+        logits = resize(shares.log(), (labels.shape[-2], labels.shape[-1]))
+        return dense_energy(logits.softmax(dim=1), 255 * image, labels, valid=valid)
+
+    kept, toco_module.local_pairwise_energy = toco_module.local_pairwise_energy, dense  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        toco_module.local_pairwise_energy = kept
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Losses by name, ours and the published ones, and relative differences of gradients, by parameter and in all."""
+
+    losses: dict[str, tuple[float, float]]
+    gradients: dict[str, float]
+    gradient: float
+
+
+def both(method: ToCo, batch: Batch, fused: bool) -> Comparison:
+    """Compare one step of ours, with the published energy, to the published one; no weight changes."""
+
+    def taken(terms: dict[str, Tensor]) -> tuple[dict[str, float], dict[str, Tensor]]:
+        torch.stack(list(terms.values())).sum().backward()  # type: ignore[no-untyped-call]
+        gradients = {k: p.grad for k, p in method.named_parameters() if p.grad is not None}
+        method.zero_grad()
+        return {k: float(v.detach()) for k, v in terms.items()}, gradients
+
+    def views() -> Batch:
+        return replace(batch, generator=torch.Generator(batch.image.device).manual_seed(7))
+
+    with same_energy():
+        ours, our_slopes = taken(method.losses(views(), STEPS - 1))
+    with plain_attention(method, not fused):
+        published = Published(method, lambda _: contextlib.nullcontext(), exact=True)
+        theirs, their_slopes = taken(published.losses(views(), True))
+    assert set(ours) == set(theirs)
+    assert set(our_slopes) == set(their_slopes)
+    apart = {k: float((our_slopes[k] - v).norm()) for k, v in their_slopes.items()}
+    norms = {k: max(float(v.norm()), 1e-30) for k, v in their_slopes.items()}
+    return Comparison(
+        {k: (ours[k], theirs[k]) for k in ours},
+        {k: apart[k] / norms[k] for k in apart},
+        math.hypot(*apart.values()) / math.hypot(*norms.values()),
+    )
+
+
 class Bench:
     """One method, its views, and a step of either kind."""
 
@@ -164,7 +223,11 @@ class Bench:
         self.method.load_state_dict(self.start)
         clock = Clock(self.given.device, self.given.cpu_time)
         started = clock.read()
-        with contextlib.nullcontext() if mode == "published" else clocked(clock.part):
+        with contextlib.ExitStack() as around:
+            if mode.endswith("dense"):
+                around.enter_context(same_energy())
+            if mode != "published":
+                around.enter_context(clocked(clock.part))
             terms = self.losses(mode, active, clock.part)
         total = torch.stack([t.float() for t in terms.values()]).sum()
         with clock.part("backward"):
@@ -178,18 +241,14 @@ class Bench:
 
     def compare(self) -> None:
         """Print the losses of both procedures and fail where they differ by more than the tolerance."""
-        silent: Part = lambda _: contextlib.nullcontext()  # noqa: E731
-        theirs, ours = (
-            {k: float(v.detach()) for k, v in self.losses(mode, True, silent).items()} for mode in MODES[:2]
-        )
-        print(f"{'loss':10}{'published':>14}{'ours':>14}{'difference':>14}")
-        for name in ours:
-            remark = "  another energy, not compared" if name == "reg" else ""
-            print(f"{name:10}{theirs[name]:14.6f}{ours[name]:14.6f}{abs(theirs[name] - ours[name]):14.1e}{remark}")
-        worst = max(abs(theirs[k] - ours[k]) for k in ours if k != "reg")
+        found = both(self.method, self.batch, self.given.fused)
+        print(f"{'loss':10}{'published':>14}{'ours, dense':>14}{'difference':>14}")
+        for name, (ours, theirs) in found.losses.items():
+            print(f"{name:10}{theirs:14.6f}{ours:14.6f}{abs(theirs - ours):14.1e}")
+        worst = max(abs(theirs - ours) for ours, theirs in found.losses.values())
         assert worst <= TOLERANCE, f"losses differ by {worst:.1e}"
-        assert set(ours) == set(theirs)
-        print(f"losses agree to {worst:.1e} (bar {TOLERANCE:.0e})")
+        assert found.gradient <= TOLERANCE, f"gradients differ by {found.gradient:.1e} of their norm"
+        print(f"losses agree to {worst:.1e}, gradients to {found.gradient:.1e} of their norm (bar {TOLERANCE:.0e})")
 
     def measure(self, active: bool) -> dict[str, float]:
         """Time all modes in turn; print the parts; return medians of the ratios to the published step."""
