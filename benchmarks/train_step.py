@@ -207,7 +207,10 @@ class Bench:
         self.method = make_method(name, given.backbone, self.size, given.device)
         self.batch = make_views(self.method, self.count, self.size, given.device)
         self.start = deepcopy(self.method.state_dict())
-        self.optimizer = torch.optim.AdamW(self.method.parameter_groups())
+        # As training has it in float32, see TagTraining.configure_optimizers.
+        ours = torch.optim.AdamW(self.method.parameter_groups(), fused=True if given.device == "cpu" else None)
+        plain = torch.optim.AdamW(self.method.parameter_groups())
+        self.optimizers = {m: plain if m in ("published", "ours bf16") else ours for m in MODES}
 
     def losses(self, mode: str, active: bool, part: Part) -> dict[str, Tensor]:
         """Weighted losses of one step."""
@@ -234,8 +237,8 @@ class Bench:
             total.backward()
         with clock.part("optimiser"):
             torch.nn.utils.clip_grad_norm_(self.method.parameters(), 1.0)
-            self.optimizer.step()
-            self.optimizer.zero_grad()
+            self.optimizers[mode].step()
+            self.optimizers[mode].zero_grad()
             self.method.after_step(0)
         return clock.read() - started, dict(clock.parts)
 
