@@ -123,6 +123,7 @@ def clocked(part: Part) -> Iterator[None]:
         (toco_module, "class_token_contrast", "contrasts"),
         (toco_module, "sample_crops", "crops"),
         (Network, "encode", "forward passes"),
+        (Network, "encode_beside", "forward passes"),
         (Network, "summarise", "forward passes"),
         (LargeFOV, "forward", "forward passes"),
         (Projection, "forward", "forward passes"),

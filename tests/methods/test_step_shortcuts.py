@@ -133,6 +133,37 @@ def test_a_summary_alone_is_that_of_all_tokens(backbone, arguments):
         torch.testing.assert_close(zero if other is None else other, zero if one is None else one, rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.parametrize(
+    ("backbone", "arguments", "middle"),
+    [
+        ("vit_tiny_patch16_224", {"patch_size": 8}, 0.5),
+        ("vit_tiny_patch16_224", {"patch_size": 8}, 1.0),
+        ("vit_small_patch14_reg4_dinov2", {"patch_size": 8}, 0.5),
+        ("vit_medium_patch16_gap_256", {"patch_size": 8}, 0.5),
+    ],
+)
+@pytest.mark.parametrize("side", [40, 56])
+def test_two_images_encoded_together_are_those_encoded_apart(backbone, arguments, middle, side):
+    torch.manual_seed(0)
+    encoder = Encoder(backbone, image_size=40, middle=middle, arguments={**NARROW, **arguments})
+    image, other = torch.rand(2, 3, 40, 56), torch.rand(2, 3, side, 56)
+    slopes = []
+    for tokens, summary in (encoder.forward_beside(image, other), (encoder(image), encoder.summarise(other))):
+        values = [*tokens, summary]
+        slopes.append([*values, *torch.autograd.grad(sum(v.sin().sum() for v in values), list(encoder.parameters()))])
+    for one, expected in zip(*slopes, strict=True):
+        torch.testing.assert_close(one, expected, rtol=1e-4, atol=1e-4)
+
+
+def test_two_images_of_one_size_go_through_all_blocks_but_the_last_together():
+    encoder = Encoder("vit_tiny_patch16_224", image_size=32, arguments={**NARROW, "patch_size": 8})
+    sizes = []
+    for block in encoder.vit.blocks:
+        block.mlp.register_forward_hook(lambda module, given, found: sizes.append(tuple(found.shape[:2])))
+    encoder.forward_beside(torch.rand(1, 3, 32, 32), torch.rand(1, 3, 32, 32))
+    assert sizes == [(2, 17), (1, 17), (1, 1)]
+
+
 def test_the_last_block_works_out_no_token_but_the_first():
     encoder = Encoder("vit_tiny_patch16_224", image_size=32, arguments={**NARROW, "patch_size": 8})
     sizes = []

@@ -85,7 +85,10 @@ class ToCo(Method):
     def losses(self, batch: Batch, step: int) -> dict[str, Tensor]:
         """Return the weighted terms of the sum above."""
         s, network, tags = self.settings, self.network, batch.tags
-        tokens = network.encode(batch.image)
+        if batch.local is None or batch.second is None:
+            raise ValueError(f"{self.name} needs the views {', '.join(sorted(self.needs))}")
+        tokens, second = network.encode_beside(batch.image, batch.second)
+        whole = torch.stack([tokens.summary, second], dim=1)
         with torch.no_grad():
             straight = network.classifier(tokens.final), network.aux_classifier(tokens.middle)
         cam, aux_cam = multi_scale_cam(network, batch.image, s.cam_scales, straight=straight, tags=tags)
@@ -95,7 +98,7 @@ class ToCo(Method):
             "cls": multilabel_soft_margin(max_pool_scores(network.classifier, tokens.final), tags),
             "aux": multilabel_soft_margin(max_pool_scores(network.aux_classifier, tokens.middle), tags),
             "ptc": s.w_ptc * patch_token_contrast(tokens.final, aux_labels),
-            "ctc": s.w_ctc * self._class_token_contrast(batch, tokens, aux_cam),
+            "ctc": s.w_ctc * self._class_token_contrast(batch, batch.local, whole, aux_cam),
         }
         if step >= s.start * self.steps:
             labels = self.labeller.pixel_labels(batch.image, cam, tags, batch.valid)
@@ -119,15 +122,12 @@ class ToCo(Method):
         """Let the teacher's head follow the student's."""
         ema_update(self.teacher_projection, self.projection, self.settings.momentum)
 
-    def _class_token_contrast(self, batch: Batch, tokens: Tokens, aux_cam: Tensor) -> Tensor:
+    def _class_token_contrast(self, batch: Batch, source: Tensor, whole: Tensor, aux_cam: Tensor) -> Tensor:
         s = self.settings
-        if batch.local is None or batch.second is None:
-            raise ValueError(f"{self.name} needs the views {', '.join(sorted(self.needs))}")
         crops = self._local_crops(batch, aux_cam)
-        views = crops.cut(batch.local)
+        views = crops.cut(source)
         count = views.shape[1]
         local = self.network.summarise(views.flatten(0, 1)).unflatten(0, (-1, count))
-        whole = torch.stack([tokens.summary, self.network.summarise(batch.second)], dim=1)
         student = self.projection(torch.cat([whole, local], dim=1))
         with torch.no_grad():
             teacher = self.teacher_projection(whole)

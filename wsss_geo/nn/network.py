@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from wsss_geo.nn.backbones import build_backbone
-from wsss_geo.nn.encoder import Tokens
+from wsss_geo.nn.encoder import Encoder, Tokens
 from wsss_geo.nn.heads import ClassMaps, DetailDecoder, LargeFOV
 from wsss_geo.nn.tensors import resize
 
@@ -88,6 +88,13 @@ class Network(nn.Module):
         """``summary`` [B, D] of images [B, bands, H, W] in 0..1, for less than their other tokens would cost."""
         summary: Tensor = self.encoder.summarise(self._normalised(image01))
         return summary
+
+    def encode_beside(self, image01: Tensor, other01: Tensor) -> tuple[Tokens, Tensor]:
+        """``encode(image01)`` and ``summarise(other01)``, for less than one after the other where sizes are equal."""
+        images = self._normalised(image01), self._normalised(other01)
+        if not isinstance(self.encoder, Encoder):
+            return self.encoder(images[0]), self.encoder.summarise(images[1])
+        return self.encoder.forward_beside(*images)
 
     def _normalised(self, image01: Tensor) -> Tensor:
         return (image01 - self.mean) / self.std
