@@ -89,9 +89,16 @@ class ToCo(Method):
             raise ValueError(f"{self.name} needs the views {', '.join(sorted(self.needs))}")
         tokens, second = network.encode_beside(batch.image, batch.second)
         whole = torch.stack([tokens.summary, second], dim=1)
+        # Nobody asks for the final maps before segmentation begins.
+        begun = step >= s.start * self.steps
+        maps = network.class_maps if begun else network.middle_maps
         with torch.no_grad():
-            straight = network.classifier(tokens.final), network.aux_classifier(tokens.middle)
-        cam, aux_cam = multi_scale_cam(network, batch.image, s.cam_scales, straight=straight, tags=tags)
+            both = network.classifier(tokens.final), network.aux_classifier(tokens.middle)
+        straight = both if begun else both[1:]
+        found = multi_scale_cam(
+            maps, batch.image, s.cam_scales, straight=straight, tags=tags, multiple=network.multiple
+        )
+        aux_cam = found[-1]
         grid = (tokens.final.shape[-2], tokens.final.shape[-1])
         aux_labels = self.labeller.grid_labels(aux_cam, tags, grid, batch.valid)
         terms = {
@@ -100,8 +107,8 @@ class ToCo(Method):
             "ptc": s.w_ptc * patch_token_contrast(tokens.final, aux_labels),
             "ctc": s.w_ctc * self._class_token_contrast(batch, batch.local, whole, aux_cam),
         }
-        if step >= s.start * self.steps:
-            labels = self.labeller.pixel_labels(batch.image, cam, tags, batch.valid)
+        if begun:
+            labels = self.labeller.pixel_labels(batch.image, found[0], tags, batch.valid)
             terms |= self.dense_losses(batch, tokens, labels)
         return terms
 

@@ -101,6 +101,13 @@ class Encoder(nn.Module):
 
         return Tokens(final[:, 0], on_grid(final), on_grid(middle)), self._summary(tokens[count:])
 
+    def see_middle(self, image: Tensor) -> Tensor:
+        """``middle`` [B, D, h, w] of normalised images alone: the blocks behind do not run."""
+        (middle,) = self.vit.forward_intermediates(
+            image, indices=[self.middle_block - 1], stop_early=True, output_fmt="NCHW", intermediates_only=True
+        )
+        return middle
+
     def _before_last(self, image: Tensor) -> tuple[Tensor, Tensor | None]:
         """Tokens [B,n,D] that enter the last block, and those that left the intermediate one if that is earlier."""
         vit, middle = self.vit, None

@@ -104,6 +104,13 @@ class Network(nn.Module):
         tokens = self.encode(image01)
         return self.classifier(tokens.final), self.aux_classifier(tokens.middle)
 
+    def middle_maps(self, image01: Tensor) -> tuple[Tensor]:
+        """The second of ``class_maps`` alone, for which a plain ViT runs no further than to the intermediate block."""
+        images = self._normalised(image01)
+        plain = isinstance(self.encoder, Encoder)
+        middle = self.encoder.see_middle(images) if plain else self.encoder(images).middle  # type: ignore[operator]
+        return (self.aux_classifier(middle),)
+
     def decode(self, image01: Tensor, tokens: Tokens | None = None) -> Tensor:
         """Decoder logits [B, C, H/patch, W/patch]; ``tokens`` of the same images save a second encoding."""
         final = (self.encode(image01) if tokens is None else tokens).final
