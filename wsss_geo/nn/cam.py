@@ -11,6 +11,9 @@ from torch import Tensor
 
 from wsss_geo.nn.tensors import full_precision, pick_channels, resize, tagged_channels
 
+#: Pixels that go through a network at a time on a processor: two images of 480 px.
+PART = 2 * 480 * 480
+
 Maps = tuple[Tensor, ...]
 MapPair = tuple[Tensor, Tensor]
 
@@ -73,9 +76,9 @@ def multi_scale_cam(
     for scale in scales:
         scaled = resize(image, (_round_to(scale * height, multiple), _round_to(scale * width, multiple)))
         if straight is not None and scaled is image:
-            pairs = list(zip(straight, forward(image.flip(-1)), strict=True))
+            pairs = list(zip(straight, _in_parts(forward, image.flip(-1)), strict=True))
         else:
-            both = forward(torch.cat([scaled, scaled.flip(-1)]))
+            both = _in_parts(forward, torch.cat([scaled, scaled.flip(-1)]))
             pairs = [(maps[: len(image)], maps[len(image) :]) for maps in both]
         if channels is not None:
             pairs = [(pick_channels(one, channels), pick_channels(other, channels)) for one, other in pairs]
@@ -87,6 +90,14 @@ def multi_scale_cam(
     index = channels[:, :, None, None].expand_as(found[0])
     among = present[:, :, None, None]
     return tuple(m.new_zeros(*tags.shape, height, width).scatter_(1, index, m * among) for m in found)
+
+
+def _in_parts(forward: Callable[[Tensor], Maps], images: Tensor) -> Maps:
+    """``forward`` of all images; on a processor of a few at a time, whose tokens its caches hold."""
+    size = max(1, PART // (images.shape[-2] * images.shape[-1])) if images.device.type == "cpu" else len(images)
+    if size >= len(images):
+        return forward(images)
+    return tuple(torch.cat(maps) for maps in zip(*map(forward, images.split(size)), strict=True))
 
 
 def _round_to(side: float, multiple: int) -> int:
