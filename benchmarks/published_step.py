@@ -2,13 +2,13 @@
 
 Written from the papers and a reading of the public programs, on the networks of this package, so that
 ``train_step.py`` can compare time and losses. Kept as they are there: attention written out, decoders that run in every
-pass for activation maps, a teacher that encodes what the student encodes as well, loops over images and crops,
-one refinement an image and threshold with all neighbours in memory, a pairwise energy that leaves the device
-and is computed while its weight is 0. Put right, because losses are compared: all views share one geometry, and an
-empty half of a loss counts 0.
+pass for activation maps, a teacher that encodes what the student encodes as well, loops over images and crops, one
+refinement an image and threshold with all neighbours in memory, taken by convolutions with one-hot kernels, a pairwise
+energy that leaves the device for a permutohedral lattice and is computed while its weight is 0. Put right, because
+losses are compared: all views share one geometry, and an empty half of a loss counts 0.
 
-Two things are stand-ins: neighbours are slices in place of convolutions with one-hot kernels, and the energy is the
-exact kernel on a coarse grid in place of a permutohedral lattice; ``train_step.py`` gives the ratio without it too.
+The lattice (``lattice.py``) comes near the sums over all pairs, but not to 1e-4; ``exact`` takes those sums instead, on
+the coarse grid of ``dense_energy``, to compare losses and gradients.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
-from typing import Any
 
 import numpy as np
 import torch
+from lattice import gaussian_sums
 from torch import Tensor
 from torch.nn import functional
 
@@ -48,8 +48,9 @@ def plain_attention(method: ToCo, plain: bool) -> Iterator[None]:
 class Published:
     """One step on the weights of ``method``; ``part(name)`` is entered around every part, for clocks."""
 
-    def __init__(self, method: ToCo, part: Part) -> None:
+    def __init__(self, method: ToCo, part: Part, exact: bool = False) -> None:
         self.method, self.network, self.settings, self.part = method, method.network, method.settings, part
+        self.exact = exact
 
     def losses(self, batch: Batch, active: bool) -> dict[str, Tensor]:
         """Weighted losses; before segmentation and energy begin (``active`` False) theirs are computed and made 0."""
@@ -138,7 +139,7 @@ class Published:
         side = max(1, round(s.crop_share * width / patch)) * patch
         rows, cols, margin = height - side + 1, width - side + 1, side // 2
         noise = torch.rand((count, rows * cols), device=roi.device, generator=batch.generator)
-        cut = torch.zeros(count, s.crops, batch.local.shape[1], side, side, device=roi.device)
+        cut = batch.local.new_zeros(count, s.crops, batch.local.shape[1], side, side)
         flags = torch.ones(count, s.crops + 2, device=roi.device)
         for i in range(count):
             centres = roi[i, margin : margin + rows, margin : margin + cols]
@@ -239,22 +240,31 @@ class Published:
     def energy(self, image: Tensor, logits: Tensor, labels: Tensor) -> Tensor:
         """Pairwise energy on the processor: all three leave the device, value and gradient come back."""
         shares = logits.softmax(dim=1)
-        value, slope = on_processor(shares, 255 * image, labels)
-        with_gradient = (shares * slope).sum()
+        if self.exact:
+            return dense_energy(shares, 255 * image, labels)
+        half = (image.shape[-2] // 2, image.shape[-1] // 2)
+        small = functional.interpolate(shares, size=half, mode="bilinear", align_corners=False)
+        colours = functional.interpolate(255 * image, size=half, mode="nearest")
+        unknown = functional.interpolate((labels == IGNORE)[:, None].float(), size=half, mode="nearest")
+        value, slope = lattice_energy(*(t.detach().cpu().numpy() for t in (small, colours, unknown)))
+        with_gradient = (small * torch.from_numpy(slope).to(small.device)).sum()
         return with_gradient - with_gradient.detach() + value
 
 
-def on_processor(shares: Tensor, image255: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-    """Energy and its gradient by ``shares``, through numpy."""
+def lattice_energy(shares: np.ndarray, colours: np.ndarray, unknown: np.ndarray) -> tuple[float, np.ndarray]:
+    """Energy of all pairs and its gradient by ``shares`` [B,C,h,w].
 
-    def carried(values: Tensor) -> Tensor:
-        return torch.from_numpy(np.ascontiguousarray(values.detach().cpu().numpy()))
-
-    with torch.enable_grad():
-        leaf = carried(shares).requires_grad_()
-        value = dense_energy(leaf, carried(image255), carried(labels))
-        (slope,) = torch.autograd.grad(value, leaf)
-    return value.detach().to(shares.device), slope.to(shares.device)
+    ``colours`` [B,3,h,w] in 0..255; ``unknown`` [B,1,h,w] is 1 where there is no label.
+    """
+    batch, channels, height, width = shares.shape
+    places = np.stack(np.mgrid[:height, :width]).reshape(2, -1) / 50
+    gate = np.where(unknown > 0.5, 1, np.clip(1 - shares.max(1, keepdims=True), 0, None)).astype(np.float32)
+    spread = np.empty_like(shares)
+    for i in range(batch):
+        features = np.concatenate([places, colours[i].reshape(3, -1) / 15]).T
+        spread[i] = gaussian_sums(features, shares[i].reshape(channels, -1).T).T.reshape(shares[i].shape)
+    value = -1e-7 / batch * float((gate * shares * spread).sum())
+    return value, (-2e-7 / batch * gate * spread).astype(np.float32)
 
 
 def refine(image: Tensor, maps: Tensor, iterations: int = 10, width: float = 0.3, spatial: float = 0.01) -> Tensor:
@@ -275,10 +285,12 @@ RING: tuple[tuple[int, int], ...] = tuple((y, x) for y in (-1, 0, 1) for x in (-
 
 
 def neighbours(maps: Tensor, dilations: tuple[int, ...]) -> Tensor:
-    """Neighbours [B,C,48,H,W] of every pixel, borders replicated."""
-    height, width = maps.shape[-2:]
-    found: list[Any] = []
+    """Neighbours [B,C,48,H,W] of every pixel, borders replicated, by convolution with one-hot kernels."""
+    kernels = torch.zeros(len(RING), 1, 3, 3, device=maps.device, dtype=maps.dtype)
+    for place, (y, x) in enumerate(RING):
+        kernels[place, 0, 1 + y, 1 + x] = 1
+    found = []
     for d in dilations:
-        padded = functional.pad(maps, [d] * 4, mode="replicate")
-        found += [padded[..., d + y * d : d + y * d + height, d + x * d : d + x * d + width] for y, x in RING]
-    return torch.stack(found, dim=2)
+        padded = functional.pad(maps, [d] * 4, mode="replicate").flatten(0, 1)[:, None]
+        found.append(functional.conv2d(padded, kernels, dilation=d).unflatten(0, maps.shape[:2]))
+    return torch.cat(found, dim=2)

@@ -119,3 +119,19 @@ def test_sides_are_rounded_to_whole_patches() -> None:
     model = Recorder()
     multi_scale_cam(model, torch.rand(1, 3, 20, 8), (1.0, 0.5, 0.1))
     assert [s[-2:] for s in model.sizes] == [(20, 8), (12, 4), (4, 4)]
+
+
+def test_many_pixels_go_through_a_processor_in_parts(monkeypatch):
+    seen = []
+
+    def maps(image):
+        seen.append(len(image))
+        return image[:, :, ::4, ::4], -image[:, :, ::4, ::4]
+
+    image = torch.rand(3, 3, 16, 16)
+    whole = multi_scale_cam(maps, image, (1.0, 2.0))
+    monkeypatch.setattr("wsss_geo.nn.cam.PART", 4 * 16 * 16)
+    seen.clear()
+    for one, other in zip(multi_scale_cam(maps, image, (1.0, 2.0)), whole, strict=True):
+        torch.testing.assert_close(one, other)
+    assert seen == [4, 2, 1, 1, 1, 1, 1, 1]

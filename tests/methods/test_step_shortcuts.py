@@ -5,10 +5,13 @@ from __future__ import annotations
 import pytest
 import torch
 
+from wsss_geo.classes import ClassScheme
+from wsss_geo.methods import METHODS, settings_from
 from wsss_geo.nn.cam import multi_scale_cam
 from wsss_geo.nn.encoder import Encoder
 from wsss_geo.nn.heads import ClassMaps, max_pool_scores
 from wsss_geo.nn.hierarchical import HierarchicalEncoder
+from wsss_geo.nn.network import Network
 from wsss_geo.nn.par import PAR
 from wsss_geo.nn.pseudo_labels import refine_labels, refine_labels_none
 
@@ -131,6 +134,82 @@ def test_a_summary_alone_is_that_of_all_tokens(backbone, arguments):
     for one, other in zip(*ways, strict=True):
         zero = torch.zeros(())
         torch.testing.assert_close(zero if other is None else other, zero if one is None else one, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("backbone", "arguments", "middle"),
+    [
+        ("vit_tiny_patch16_224", {"patch_size": 8}, 0.5),
+        ("vit_tiny_patch16_224", {"patch_size": 8}, 1.0),
+        ("vit_small_patch14_reg4_dinov2", {"patch_size": 8}, 0.5),
+        ("vit_medium_patch16_gap_256", {"patch_size": 8}, 0.5),
+    ],
+)
+@pytest.mark.parametrize("side", [40, 56])
+def test_two_images_encoded_together_are_those_encoded_apart(backbone, arguments, middle, side):
+    torch.manual_seed(0)
+    encoder = Encoder(backbone, image_size=40, middle=middle, arguments={**NARROW, **arguments})
+    image, other = torch.rand(2, 3, 40, 56), torch.rand(2, 3, side, 56)
+    slopes = []
+    for tokens, summary in (encoder.forward_beside(image, other), (encoder(image), encoder.summarise(other))):
+        values = [*tokens, summary]
+        slopes.append([*values, *torch.autograd.grad(sum(v.sin().sum() for v in values), list(encoder.parameters()))])
+    for one, expected in zip(*slopes, strict=True):
+        torch.testing.assert_close(one, expected, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    "backbone", ["vit_tiny_patch16_224", "deit_tiny_distilled_patch16_224", "eva02_tiny_patch14_224", "mevt"]
+)
+def test_middle_maps_are_the_second_of_both(backbone):
+    narrow = {"widths": (8, 8, 8, 8), "depths": (1, 1, 1, 1), "heads": (1, 1, 1, 1), "fusion": 16}
+    arguments = narrow if backbone == "mevt" else {**NARROW, "patch_size": 16}
+    network = Network(
+        backbone,
+        classes=2,
+        taggable=2,
+        mean=[0.5] * 3,
+        std=[0.2] * 3,
+        image_size=32,
+        middle=0.5,
+        backbone_args=arguments,
+    )
+    image, ran = torch.rand(2, 3, 32, 64), []
+    _, expected = network.class_maps(image)
+    if backbone != "mevt":
+        network.encoder.vit.blocks[-1].register_forward_hook(lambda *_: ran.append(1))
+    (found,) = network.middle_maps(image)
+    torch.testing.assert_close(found, expected)
+    assert not ran
+
+
+def test_final_maps_wait_for_segmentation(textures):
+    """Before it begins, the blocks behind the intermediate one see no image at other scales; losses are the same."""
+    torch.manual_seed(0)
+    network = Network(
+        "vit_tiny_patch16_224", classes=4, taggable=3, cold=0, mean=[0.5] * 3, std=[0.2] * 3, image_size=32,
+        middle=0.5, backbone_args={**NARROW, "patch_size": 8},
+    )  # fmt: skip
+    scheme = ClassScheme.from_names(["background", "a", "b", "c"], "explicit")
+    method = METHODS["toco"](network, scheme, settings_from(METHODS["toco"].settings_type, {}), 10)
+    sizes = []
+    network.encoder.vit.blocks[-1].register_forward_pre_hook(lambda module, given: sizes.append(len(given[0])))
+    early = method.losses(textures.batch(), 0)
+    assert sizes == [6]
+    late = method.losses(textures.batch(), 9)
+    assert sizes == [6, 6, 6, 12, 12]
+    assert set(late) - set(early) == {"seg", "reg"}
+    for name, value in early.items():
+        torch.testing.assert_close(value, late[name])
+
+
+def test_two_images_of_one_size_go_through_all_blocks_but_the_last_together():
+    encoder = Encoder("vit_tiny_patch16_224", image_size=32, arguments={**NARROW, "patch_size": 8})
+    sizes = []
+    for block in encoder.vit.blocks:
+        block.mlp.register_forward_hook(lambda module, given, found: sizes.append(tuple(found.shape[:2])))
+    encoder.forward_beside(torch.rand(1, 3, 32, 32), torch.rand(1, 3, 32, 32))
+    assert sizes == [(2, 17), (1, 17), (1, 1)]
 
 
 def test_the_last_block_works_out_no_token_but_the_first():

@@ -95,25 +95,29 @@ class ToCo(Method):
     def losses(self, batch: Batch, step: int) -> dict[str, Tensor]:
         """Return the weighted terms of the sum above, as far as they have begun."""
         s, network, tags = self.settings, self.network, batch.tags
-        tokens = network.encode(batch.image)
+        contrasts, dense = (step >= begin * self.steps for begin in (s.contrast_start, s.start))
+        tokens, whole = self._encode(batch, contrasts)
         terms = {
             "cls": multilabel_soft_margin(max_pool_scores(network.classifier, tokens.final), tags),
             "aux": multilabel_soft_margin(max_pool_scores(network.aux_classifier, tokens.middle), tags),
         }
-        contrasts, dense = (step >= begin * self.steps for begin in (s.contrast_start, s.start))
         if not (contrasts or dense):
             return terms
+        # Nobody asks for the final maps before they give labels.
+        final = dense and step >= s.aux_until * self.steps
         with torch.no_grad():
-            straight = network.classifier(tokens.final), network.aux_classifier(tokens.middle)
-        cam, aux_cam = multi_scale_cam(network, batch.image, s.cam_scales, straight=straight, tags=tags)
+            both = network.classifier(tokens.final), network.aux_classifier(tokens.middle)
+        maps, straight = (network.class_maps, both) if final else (network.middle_maps, both[1:])
+        found = multi_scale_cam(
+            maps, batch.image, s.cam_scales, straight=straight, tags=tags, multiple=network.multiple
+        )
         if contrasts:
             grid = (tokens.final.shape[-2], tokens.final.shape[-1])
-            aux_labels = self.labeller.grid_labels(aux_cam, tags, grid, batch.valid)
+            aux_labels = self.labeller.grid_labels(found[-1], tags, grid, batch.valid)
             terms["ptc"] = s.w_ptc * patch_token_contrast(tokens.final, aux_labels)
-            terms["ctc"] = s.w_ctc * self._class_token_contrast(batch, tokens, aux_cam)
+            terms["ctc"] = s.w_ctc * self._class_token_contrast(batch, whole, found[-1])
         if dense:
-            shown = aux_cam if step < s.aux_until * self.steps else cam
-            labels = self.labeller.pixel_labels(batch.image, shown, tags, batch.valid)
+            labels = self.labeller.pixel_labels(batch.image, found[0], tags, batch.valid)
             terms |= self.dense_losses(batch, tokens, labels, step)
         return terms
 
@@ -138,15 +142,24 @@ class ToCo(Method):
         """Let the teacher's head follow the student's."""
         ema_update(self.teacher_projection, self.projection, self.settings.momentum)
 
-    def _class_token_contrast(self, batch: Batch, tokens: Tokens, aux_cam: Tensor) -> Tensor:
+    def _encode(self, batch: Batch, contrasts: bool) -> tuple[Tokens, Tensor]:
+        """Tokens of the main view, and class tokens of the whole views [B,n,D], both of them where ``contrasts``."""
+        if not contrasts:
+            tokens = self.network.encode(batch.image)
+            return tokens, tokens.summary[:, None]
+        if batch.second is None:
+            raise ValueError(f"{self.name} needs the views {', '.join(sorted(self.needs))}")
+        tokens, second = self.network.encode_beside(batch.image, batch.second)
+        return tokens, torch.stack([tokens.summary, second], dim=1)
+
+    def _class_token_contrast(self, batch: Batch, whole: Tensor, aux_cam: Tensor) -> Tensor:
         s = self.settings
-        if batch.local is None or batch.second is None:
+        if batch.local is None:
             raise ValueError(f"{self.name} needs the views {', '.join(sorted(self.needs))}")
         crops = self._local_crops(batch, aux_cam)
         views = crops.cut(batch.local)
         count = views.shape[1]
         local = self.network.summarise(views.flatten(0, 1)).unflatten(0, (-1, count))
-        whole = torch.stack([tokens.summary, self.network.summarise(batch.second)], dim=1)
         student = self.projection(torch.cat([whole, local], dim=1))
         with torch.no_grad():
             teacher = self.teacher_projection(whole)

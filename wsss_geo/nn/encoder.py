@@ -77,14 +77,49 @@ class Encoder(nn.Module):
 
     def summarise(self, image: Tensor) -> Tensor:
         """``summary`` [B, D] of normalised images alone: the last block works out no more than that token."""
-        vit = self.vit
-        if not has_reachable_tokens(vit):
+        if not has_reachable_tokens(self.vit):
             whole: Tokens = self(image)
             return whole.summary
+        return self._summary(self._before_last(image)[0])
+
+    def forward_beside(self, image: Tensor, other: Tensor) -> tuple[Tokens, Tensor]:
+        """``self(image)`` and ``summarise(other)`` of as many images of one size, which share all blocks but the last.
+
+        That costs less than one after the other: matrices are larger, and gradients of weights come summed.
+        """
+        vit, count = self.vit, len(image)
+        if not has_reachable_tokens(vit) or image.shape != other.shape:
+            return self(image), self.summarise(other)
+        tokens, middle = self._before_last(torch.cat([image, other]))
+        left = vit.blocks[-1](tokens[:count])
+        middle = left if middle is None else middle[:count]
+        final = vit.norm(left)
+
+        def on_grid(maps: Tensor) -> Tensor:
+            patches = maps[:, vit.num_prefix_tokens :].transpose(1, 2)
+            return patches.reshape(count, self.width, -1, image.shape[-1] // self.patch)
+
+        return Tokens(final[:, 0], on_grid(final), on_grid(middle)), self._summary(tokens[count:])
+
+    def see_middle(self, image: Tensor) -> Tensor:
+        """``middle`` [B, D, h, w] of normalised images alone: the blocks behind do not run."""
+        (middle,) = self.vit.forward_intermediates(
+            image, indices=[self.middle_block - 1], stop_early=True, output_fmt="NCHW", intermediates_only=True
+        )
+        return middle
+
+    def _before_last(self, image: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Tokens [B,n,D] that enter the last block, and those that left the intermediate one if that is earlier."""
+        vit, middle = self.vit, None
         tokens = vit.norm_pre(vit.patch_drop(vit._pos_embed(vit.patch_embed(image))))
-        for block in vit.blocks[:-1]:
+        for i, block in enumerate(vit.blocks[:-1], 1):
             tokens = block(tokens)
-        summary: Tensor = vit.norm(first_token_after(vit.blocks[-1], tokens))[:, 0]
+            middle = tokens if i == self.middle_block else middle
+        return tokens, middle
+
+    def _summary(self, tokens: Tensor) -> Tensor:
+        """``summary`` from tokens that enter the last block."""
+        summary: Tensor = self.vit.norm(first_token_after(self.vit.blocks[-1], tokens))[:, 0]
         return summary
 
     def forward_stages(self, image: Tensor) -> tuple[Tokens, tuple[Tensor, ...]]:

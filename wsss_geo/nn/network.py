@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from wsss_geo.nn.backbones import build_backbone
-from wsss_geo.nn.encoder import Tokens
+from wsss_geo.nn.encoder import Encoder, Tokens
 from wsss_geo.nn.heads import ClassMaps, DetailDecoder, LargeFOV
 from wsss_geo.nn.tensors import resize
 
@@ -89,6 +89,13 @@ class Network(nn.Module):
         summary: Tensor = self.encoder.summarise(self._normalised(image01))
         return summary
 
+    def encode_beside(self, image01: Tensor, other01: Tensor) -> tuple[Tokens, Tensor]:
+        """``encode(image01)`` and ``summarise(other01)``, for less than one after the other where sizes are equal."""
+        images = self._normalised(image01), self._normalised(other01)
+        if not isinstance(self.encoder, Encoder):
+            return self.encoder(images[0]), self.encoder.summarise(images[1])
+        return self.encoder.forward_beside(*images)
+
     def _normalised(self, image01: Tensor) -> Tensor:
         return (image01 - self.mean) / self.std
 
@@ -96,6 +103,13 @@ class Network(nn.Module):
         """Raw activation maps of final and of middle tokens, [B, K, h, w] each; the decoder does not run."""
         tokens = self.encode(image01)
         return self.classifier(tokens.final), self.aux_classifier(tokens.middle)
+
+    def middle_maps(self, image01: Tensor) -> tuple[Tensor]:
+        """The second of ``class_maps`` alone, for which a plain ViT runs no further than to the intermediate block."""
+        images = self._normalised(image01)
+        plain = isinstance(self.encoder, Encoder)
+        middle = self.encoder.see_middle(images) if plain else self.encoder(images).middle  # type: ignore[operator]
+        return (self.aux_classifier(middle),)
 
     def decode(self, image01: Tensor, tokens: Tokens | None = None) -> Tensor:
         """Decoder logits [B, C, H/patch, W/patch]; ``tokens`` of the same images save a second encoding."""

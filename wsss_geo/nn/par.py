@@ -49,6 +49,13 @@ class PAR(nn.Module):
     def forward(self, image01: Tensor, maps: Tensor) -> Tensor:
         """Refine ``maps`` [B,K,h,w] by ``image01`` [B,N,H,W] in 0..1 (any band count) -> [B,K,H,W] float32."""
         maps = resize(maps, (image01.shape[-2], image01.shape[-1]))
+        if len(maps) > 1 and maps.device.type == "cpu":
+            # The caches of a processor hold the maps of one image, and those are gone through 48 times an iteration.
+            pairs = zip(image01.split(1), maps.split(1), strict=True)
+            return torch.cat([self._refined(image, some) for image, some in pairs])
+        return self._refined(image01, maps)
+
+    def _refined(self, image01: Tensor, maps: Tensor) -> Tensor:
         weights = self.affinity(image01).unbind(1)
         for _ in range(self.iterations):
             refined = torch.zeros_like(maps)

@@ -66,6 +66,11 @@ class TagTraining(lightning.LightningModule):
     def configure_optimizers(self) -> Any:
         """AdamW with the method's schedule."""
         method = self.method
-        optimizer = torch.optim.AdamW(method.parameter_groups(), weight_decay=method.settings.weight_decay)
+        # Fused goes through weights and moments once, which saves a processor three quarters of the time. In mixed
+        # precision Lightning clips no gradients of a fused optimiser.
+        fused = self.device.type == "cpu" and self.trainer.precision == "32-true"
+        optimizer = torch.optim.AdamW(
+            method.parameter_groups(), weight_decay=method.settings.weight_decay, fused=fused or None
+        )
         schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: method.learning_rate_factor(step))
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
