@@ -16,7 +16,7 @@ import torch
 
 from wsss_geo.classes import ClassScheme, LandCoverClass
 from wsss_geo.errors import UsageError
-from wsss_geo.fewshot.likeness import look_at, scale_to_search_at, warn_of_other_values
+from wsss_geo.fewshot.comparison import look_at, scale_to_search_at, warn_of_other_values
 from wsss_geo.fewshot.support import Support, read_support
 from wsss_geo.inference.compute import Engine, open_task
 from wsss_geo.inference.one_raster import announce, here, predict_raster, work_folder

@@ -14,7 +14,7 @@ from rasterio.features import rasterize
 
 from wsss_geo.classes import IGNORE
 from wsss_geo.errors import InputError
-from wsss_geo.fewshot.likeness import Look, look_at
+from wsss_geo.fewshot.comparison import Look, look_at
 from wsss_geo.jobs import FewShotJob
 from wsss_geo.nn.fewshot_file import FewShotCard
 from wsss_geo.progress import Progress
