@@ -1,14 +1,14 @@
 """Every method from the tags of the Dubai images, several seeds, against training from their masks.
 
     python benchmarks/quality.py DUBAI --work DIR [--methods aerial,toco] [--ablations 1] [--seeds 3] [--steps 720]
-                                 [--size 128] [--out docs/results/quality.md]
+                                 [--size 128] [--preset gpu] [--out docs/results/quality.md]
 
 DUBAI is the folder of the data set (tile4 .. tile8 with images/ and masks/). Image groups 4, 5, 7 and 8 train, 6
-tests. All start from scratch with the backbone of their recipe in training/recipes/dubai; ``--steps`` and
-``--batch-size`` are the same for all. Masks are read by ``supervised`` and by the scores, by nothing else. Scores are
-mIoU of the decoder without tags and of the activation maps with tags, and that of the decoder on the tiles of the
-training images that were held out of training. What is done already in ``--work`` is not
-done again, so an interrupted benchmark goes on. Writes a page with a table and pictures, and the figures as JSON.
+tests. All start from scratch with the backbone of their recipe in training/recipes/dubai, with ``--preset gpu`` with a
+ViT-S/16 on tiles of 224 px; ``--steps`` and ``--batch-size`` are the same for all. Masks are read by ``supervised`` and
+by the scores, by nothing else. Scores are mIoU of the decoder without tags, of the activation maps with tags, and of
+the decoder on the tiles of the training images that were held out of training. What is done already in ``--work`` is
+not done again, so an interrupted benchmark goes on. Writes a page with a table and pictures, and the figures as JSON.
 """
 
 from __future__ import annotations
@@ -23,12 +23,22 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 import wsss_geo
 from wsss_geo.console import TerminalProgress
 from wsss_geo.jobs import METHODS
 
 ROOT = Path(__file__).resolve().parents[1]
 RECIPES = ROOT / "training/recipes/dubai"
+#: What a preset is: side of the tiles in pixels, steps, batch, and fields of the recipes that it overrules.
+PRESETS: dict[str, tuple[int, int, int, dict[str, Any]]] = {
+    "cpu": (128, 720, 8, {}),
+    "gpu": (
+        224, 4000, 32,
+        {"backbone": "vit_small_patch16_224", "backbone_args": {}, "precision": "auto", "workers": 8},
+    ),
+}  # fmt: skip
 TRAIN, TEST = ("tile4", "tile5", "tile7", "tile8"), ("tile6",)
 
 
@@ -80,7 +90,8 @@ def score(
     slug = name.replace(", ", "_").replace(" ", "-")
     run = work / "runs" / f"{slug}_{seed}"
     kept = run / "quality.json"
-    recipe = RECIPES / f"{variant.method}.yaml"
+    recipe = yaml.safe_load((RECIPES / f"{variant.method}.yaml").read_text(encoding="utf-8"))
+    settings = {**recipe["settings"], **variant.settings}
     wanted = {"settings": dict(variant.settings), **common}
     if kept.is_file():
         found = json.loads(kept.read_text(encoding="utf-8"))
@@ -88,9 +99,8 @@ def score(
             return found
         shutil.rmtree(run)
     trained = wsss_geo.train(
-        tiles[0], recipe=recipe, out=run, method=variant.method, seed=seed, settings=variant.settings,
-        report=TerminalProgress(), **common,
-    )  # fmt: skip
+        tiles[0], out=run, seed=seed, report=TerminalProgress(), **{**recipe, "settings": settings, **common}
+    )
     decoder = wsss_geo.evaluate(model=trained.model, tiles=tiles[1], split="all")
     cam = wsss_geo.evaluate(model=trained.model, tiles=tiles[1], split="all", scores="cam", with_tags=True)
     held = wsss_geo.evaluate(model=trained.model, tiles=tiles[0], split="val")
@@ -157,18 +167,23 @@ def main() -> None:
     parser.add_argument("--methods", default=",".join(m for m in METHODS))
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--ablations", type=int, default=0, help="seeds of `aerial` without each of its ingredients")
-    parser.add_argument("--steps", type=int, default=720)
-    parser.add_argument("--batch-size", type=int, default=8)
-    parser.add_argument("--size", type=int, default=128)
+    parser.add_argument("--preset", default="cpu", choices=list(PRESETS), help="for --steps, --batch-size and --size")
+    parser.add_argument("--steps", type=int)
+    parser.add_argument("--batch-size", type=int)
+    parser.add_argument("--size", type=int)
     parser.add_argument("--out", type=Path, default=ROOT / "docs/results/quality.md")
     args = parser.parse_args()
-    named = ("methods", "seeds", "ablations", "steps", "batch-size", "size")
+    *sizes, overruled = PRESETS[args.preset]
+    for name, value in zip(("size", "steps", "batch_size"), sizes, strict=True):
+        if getattr(args, name) is None:
+            setattr(args, name, value)
+    named = ("preset", "methods", "seeds", "ablations", "steps", "batch-size", "size")
     options = [f"--{n}={getattr(args, n.replace('-', '_'))}" for n in named]
     command = shlex.join(["python", "benchmarks/quality.py", "DUBAI", "--work", "WORK", *options])
     variants = {m: Variant(m) for m in args.methods.split(",")} | (ABLATIONS if args.ablations else {})
     (args.work / "runs").mkdir(parents=True, exist_ok=True)
     tiles = prepare(args.data, args.work, args.size)
-    common = {"steps": args.steps, "batch_size": args.batch_size, "check_every": args.steps}
+    common = {**overruled, "steps": args.steps, "batch_size": args.batch_size, "check_every": args.steps}
     scores: dict[str, list[Any]] = {}
     for seed in range(args.seeds):
         for name, variant in variants.items():
