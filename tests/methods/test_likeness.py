@@ -1,8 +1,9 @@
-"""Likeness to scenes of one tag: densities equal a literal loop, unknown classes get what is unlike the known ones."""
+"""Likeness to scenes of one tag: the prior equals a literal loop, and what the recipe makes of it."""
 
 from __future__ import annotations
 
 import math
+import statistics
 
 import pytest
 import torch
@@ -23,34 +24,36 @@ def filled(vectors: dict[int, torch.Tensor], classes: int = 3, least: int = 2) -
     return known
 
 
-def test_densities_equal_a_loop_over_what_is_held():
+def test_the_prior_equals_a_loop_over_what_is_held():
     generator = torch.Generator().manual_seed(0)
     vectors = {k: torch.randn(n, 5, generator=generator) for k, n in ((0, 3), (1, 8), (2, 2))}
     tokens = torch.randn(2, 5, 2, 3, generator=generator)
-    found = filled(vectors).log_densities(tokens, torch.ones(2, 3, 2, 3, dtype=torch.bool))
+    found = filled(vectors).prior(tokens)
     for k, rows in vectors.items():
-        for b, i, j in ((0, 0, 0), (1, 1, 2)):
-            kernels = [math.exp(functional.cosine_similarity(tokens[b, :, i, j], r, dim=0) / 0.2) for r in rows]
-            assert found[b, k, i, j].item() == pytest.approx(math.log(sum(kernels) / len(kernels)), abs=1e-4)
+        for b in range(2):
+            densities = [
+                math.log(sum(math.exp(functional.cosine_similarity(t, r, dim=0) / 0.2) for r in rows) / len(rows))
+                for t in tokens[b].flatten(1).T
+            ]
+            expected = [(d - statistics.mean(densities)) / statistics.pstdev(densities) for d in densities]
+            assert found[b, k].flatten().tolist() == pytest.approx(expected, abs=1e-3)
 
 
-def test_what_is_less_like_the_known_classes_than_usual_speaks_for_the_others():
+def test_a_class_of_many_looks_is_not_less_likely_for_it():
+    """Half of the tokens show the one look of class 0, the others one of the two of class 1."""
     axes = torch.eye(4)
-    known = filled({0: axes[:1].repeat(4, 1), 1: axes[1:2].repeat(4, 1)})
-    tokens = torch.stack([axes[0], axes[1], axes[3]], dim=1)[None, :, None]
-    allowed = torch.ones(1, 3, 1, 3, dtype=torch.bool)
-    assert known.known.tolist() == [True, True, False]
-    found = known.log_densities(tokens, allowed)
-    assert found.argmax(dim=1).flatten().tolist() == [0, 1, 2]
-    assert found[0, 2].flatten().tolist() == pytest.approx([10 / 3] * 3, abs=1e-4)  # (5 + 5 + 0) / 3
-    allowed[:, 1] = False  # class 1 says nothing of how usual its tokens are where it is not allowed
-    assert known.log_densities(tokens, allowed)[0, 2, 0, 0].item() == pytest.approx(5 / 3, abs=1e-4)
+    known = filled({0: axes[:1].repeat(4, 1), 1: axes[1:3].repeat(2, 1)})
+    found = known.prior(torch.stack([axes[0], axes[0], axes[1], axes[1]], dim=1)[None, :, None])[0, :, 0]
+    assert found[0].tolist() == pytest.approx([1, 1, -1, -1], abs=1e-4)
+    assert found[1].tolist() == pytest.approx([-1, -1, 1, 1], abs=1e-4)
+    assert found[2].tolist() == [0, 0, 0, 0]  # of which nothing is held
 
 
-def test_an_empty_memory_tells_nothing_apart():
-    known = Likeness(3, 8, 4)
-    found = known.log_densities(torch.randn(1, 4, 2, 2), torch.ones(1, 3, 2, 2, dtype=torch.bool))
-    assert torch.equal(found, torch.zeros(1, 3, 2, 2))
+def test_an_empty_memory_and_a_picture_of_one_look_tell_nothing_apart():
+    assert torch.equal(Likeness(3, 8, 4).prior(torch.randn(1, 4, 2, 2)), torch.zeros(1, 3, 2, 2))
+    known = filled({0: torch.randn(4, 4)})
+    alike = torch.ones(1, 4, 2, 2) + 1e-5 * torch.randn(1, 4, 2, 2)
+    assert known.prior(alike).abs().max() < 0.1
 
 
 def test_tokens_of_one_tag_alone_are_remembered():

@@ -66,6 +66,8 @@ class AerialSettings(ScratchSettings):
     """Tokens drawn for it from every view, on average."""
     temperature: float = 0.1
     """Of the cosines between tokens."""
+    sharpness: float = 2.0
+    """Log-odds for a likeness one standard deviation above that of the view."""
 
 
 class Aerial(Method):
@@ -125,7 +127,7 @@ class Aerial(Method):
         evidence = teacher.aux_classifier(tokens.middle).float()
         if self.known is not None:
             likeness = self.likeness(self.known, tokens.final, allowed, usable, batch)
-            evidence = (1 - s.likeness) * evidence + s.likeness * likeness
+            evidence = (1 - s.likeness) * evidence + s.likeness * s.sharpness * likeness
         evidence = resize(evidence, (allowed.shape[-2], allowed.shape[-1]))
         decoded = self.labeller.ordered(teacher.decode(batch.clean, tokens)).float().softmax(dim=1)
         part = 0.5 * min(1.0, max(0.0, step / self.steps - s.start) / s.ramp)
@@ -135,13 +137,13 @@ class Aerial(Method):
         return torch.where((sure | (allowed.sum(dim=1) == 1)) & usable, label, IGNORE)
 
     def likeness(self, known: Likeness, tokens: Tensor, allowed: Tensor, usable: Tensor, batch: Batch) -> Tensor:
-        """Log-densities [B,K,h,w] of the classes around ``tokens`` [B,D,h,w]; some of one class are then remembered.
+        """Prior [B,K,h,w] of ``tokens`` [B,D,h,w], of which some of certain class are remembered afterwards.
 
         Every batch writes, in its whole or in part of a group of processes; what is drawn does not depend on the parts.
         """
         size = (tokens.shape[-2], tokens.shape[-1])
         able = resize_nearest(allowed.float(), size) > 0.5
-        found = known.log_densities(tokens, able)
+        found = known.prior(tokens)
         certain = (able.sum(dim=1) == 1) & (resize_nearest(usable.float(), size) > 0.5)
         places = batch.places or range(len(tokens))
         dice = torch.rand((places.stop, *size), generator=batch.generator, device=tokens.device)

@@ -1,7 +1,7 @@
-"""What the token grids of scenes of one class say about those of several: a second opinion on activation maps.
+"""What scenes of one class say about those of several: a second opinion on activation maps.
 
-A scene with one tag is a support picture with an exact mask, so the match of a token with what such scenes show tells
-its class without any classifier (the prior of Tian et al., PFENet, TPAMI 2022, eq. 4 to 6, there from drawn masks).
+A scene with one tag is a support picture with an exact mask, so how well a token matches what such scenes show tells
+its class without any classifier (the prior of Tian et al., PFENet, TPAMI 2022, there from drawn masks).
 """
 
 from __future__ import annotations
@@ -11,23 +11,23 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from wsss_geo.nn.memory import ClassQueue
-from wsss_geo.nn.processes import joint_mean
 from wsss_geo.nn.tensors import full_precision
+
+#: Least deviation of log-densities within a picture: where all tokens are alike, noise says nothing.
+_LEAST = 0.05
 
 
 class Likeness(nn.Module):
-    """Unit vectors of tokens of known class, the last ``length`` of each of ``classes``; see ``log_densities``."""
+    """Unit vectors of tokens of known class, the last ``length`` of each of ``classes``; see ``prior``.
+
+    A class of which fewer than ``least`` are held is not spoken of.
+    """
 
     def __init__(self, classes: int, length: int, width: int, temperature: float = 0.1, least: int = 64) -> None:
         super().__init__()
         self.queue = ClassQueue(classes, length, width)
         self.temperature = temperature
         self.least = min(least, length)
-
-    @property
-    def known(self) -> Tensor:
-        """Classes of which enough tokens are held to speak of: bool [K]."""
-        return self.queue.count >= self.least
 
     @torch.no_grad()
     @full_precision
@@ -42,21 +42,18 @@ class Likeness(nn.Module):
 
     @torch.no_grad()
     @full_precision
-    def log_densities(self, tokens: Tensor, allowed: Tensor) -> Tensor:
-        """How dense each class lies around tokens [B,D,h,w]: natural logarithms [B,K,h,w], up to a constant.
+    def prior(self, tokens: Tensor) -> Tensor:
+        """How much more like each class tokens [B,D,h,w] are than the others of their picture: [B,K,h,w].
 
-        The kernel is exp(cosine / temperature), its mean over the vectors held. Classes not ``known`` have what tokens
-        have on average of the densest known class of those ``allowed`` bool [B,K,h,w] to them: what is less like the
-        known classes than usual speaks for the others. 0 for all while no class is known.
+        The density of a class around a token is the mean of exp(cosine / temperature) over the vectors held. Its
+        logarithm is standardised over the picture, class by class (the publication stretches it to 0..1): a class of
+        many looks is less dense around each than one of a single look, which must not count against it. 0 for classes
+        of which too few vectors are held.
         """
         unit = functional.normalize(tokens, dim=1).permute(0, 2, 3, 1)
-        held, used = self.queue.entries, self.queue.used
-        kernels = (unit @ held.flatten(0, 1).T / self.temperature).unflatten(-1, held.shape[:2])
-        kernels = kernels.masked_fill(~used, -torch.inf)
-        found = kernels.logsumexp(dim=-1) - self.queue.count.clamp(min=1).log()
-        found = found.permute(0, 3, 1, 2)
-        speaks = self.known[:, None, None] & allowed
-        densest = found.masked_fill(~speaks, -torch.inf).amax(dim=1)
-        some = speaks.any(dim=1)
-        usual = joint_mean(densest.masked_fill(~some, 0).sum(), some.sum())
-        return torch.where(self.known[:, None, None], found, usual)
+        kernels = (unit @ self.queue.entries.flatten(0, 1).T / self.temperature).unflatten(-1, self.queue.used.shape)
+        density = kernels.masked_fill(~self.queue.used, -torch.inf).logsumexp(dim=-1).permute(0, 3, 1, 2)
+        known = (self.queue.count >= self.least)[:, None, None]
+        density = torch.where(known, density, 0.0)
+        deviation, mean = torch.std_mean(density, dim=(2, 3), keepdim=True, correction=0)
+        return (density - mean) / deviation.clamp(min=_LEAST)
