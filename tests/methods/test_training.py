@@ -251,3 +251,20 @@ def test_masks_teach_where_there_are_some(tiles, tmp_path):
     )  # fmt: skip
     scores = wsss_geo.evaluate(model=result.model, tiles=tiles, split="val", device="cpu")
     assert scores.miou > 0.5
+
+
+@pytest.mark.parametrize("error", [ConnectionResetError("gone"), EOFError(), RuntimeError("DataLoader worker (7) died")])
+def test_a_process_lost_at_any_moment_of_reading_is_told_in_a_sentence(error):
+    from types import SimpleNamespace
+
+    from wsss_geo.errors import EnvironmentFault
+    from wsss_geo.fitting.trainer import fit
+
+    def breaks(*_, **__):
+        raise error
+
+    trainer = SimpleNamespace(fit=breaks)
+    with pytest.raises(EnvironmentFault, match="was lost"):
+        fit(trainer, None, SimpleNamespace(num_workers=1), None, None)
+    with pytest.raises(type(error)):  # nothing of the kind without such processes
+        fit(trainer, None, SimpleNamespace(num_workers=0), None, None)

@@ -130,8 +130,11 @@ def fit(
             trainer.fit(module, loader, val_loader, ckpt_path=resume, weights_only=True)
     except ArithmeticError as error:
         raise WsssGeoError(f"{what} diverged ({error})", "lower --learning-rate") from None
-    except RuntimeError as error:
-        if "DataLoader worker" not in str(error):
+    except (RuntimeError, ConnectionError, EOFError) as error:
+        # torch says so itself, unless the process was lost while it handed over a batch.
+        if not getattr(loader, "num_workers", 0) or (
+            isinstance(error, RuntimeError) and "DataLoader worker" not in str(error)
+        ):
             raise
         raise EnvironmentFault(
             f"a process that reads for the {what} was lost, perhaps for want of memory",
