@@ -113,7 +113,9 @@ def score(
 
 
 def spread(values: list[float]) -> str:
-    """Mean and, of several, standard deviation."""
+    """Mean and, of several, standard deviation; nothing of none."""
+    if not values:
+        return ""
     mean = f"{statistics.mean(values):.3f}"
     return mean if len(values) < 2 else f"{mean} ± {statistics.stdev(values):.3f}"
 
@@ -130,7 +132,7 @@ def table(scores: Mapping[str, list[Any]], bound: float | None) -> str:
         mean = statistics.mean(r["decoder"] for r in runs)
         each = [f"{statistics.mean(r['iou'][c] or 0.0 for r in runs):.3f}" for c in classes]
         share = f"{mean / bound:.0%}" if bound else ""
-        scores_of = [spread([r[kind] for r in runs]) for kind in ("decoder", "cam", "held_out")]
+        scores_of = [spread([r[kind] for r in runs if kind in r]) for kind in ("decoder", "cam", "held_out")]
         cells = [name, scores_of[0], share, *each, *scores_of[1:]]
         lines.append("| " + " | ".join([*cells, f"{statistics.mean(r['seconds'] for r in runs):.0f}"]) + " |")
     return "\n".join(lines)
