@@ -16,6 +16,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 import wsss_geo
+from hearing import Hearing
 from wsss_geo import api
 from wsss_geo.errors import InputError, ModelError, UsageError
 from wsss_geo.fewshot.episodes import EpisodeDataset, EpisodeSampler, class_pixels, make_pool
@@ -35,15 +36,6 @@ TRAIN = {
     "backbone": "mevt", "backbone_args": MEVT, "steps": 40, "batch_size": 4, "shots": 2, "learning_rate": 5e-3,
     "settings": {"width": 16, "parts": 2, "regions": 2, "layers": 1}, "device": "cpu", "precision": "float32",
 }  # fmt: skip
-
-
-class Report(Progress):
-    def __init__(self):
-        super().__init__()
-        self.heard = []
-
-    def emit(self, kind, fields):
-        self.heard.append(str(fields.get("message", "")))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -166,10 +158,10 @@ def test_training_leaves_a_model_and_is_not_done_twice(model, land):
     assert (described["kind"], described["held"]) == ("few-shot model", ("water",))
     record = json.loads(Path(f"{model.model}.json").read_text())
     assert record["result"]["episodes"] == 160
-    heard = Report()
+    heard = Hearing()
     again = api.few_shot_train(land.tiles, out=model.run, held="water", **TRAIN, report=heard)
     assert again.model == model.model
-    assert any("finished already" in m for m in heard.heard)
+    assert "finished already" in heard.said()
 
 
 def test_an_interrupted_training_ends_with_the_same_weights(land, tmp_path):
@@ -193,9 +185,9 @@ def test_held_class_is_found_above_chance(model, land, tmp_path):
     assert found.classes == ("water",)
     assert json.loads((tmp_path / "scores.json").read_text())["miou"] == found.miou
     assert found.miou["2-shot"]["dsmf"] > 0.6  # all pixels called water: about a third
-    heard = Report()
+    heard = Hearing()
     api.few_shot_test(model.model, **{**given, "episodes": 2, "runs": 1}, classes="wood", report=heard)
-    assert any("was trained on episodes of wood" in m for m in heard.heard)
+    assert "was trained on episodes of wood" in heard.said()
 
 
 def test_search_finds_what_a_few_polygons_show(model, land, tmp_path):
@@ -225,13 +217,13 @@ def test_search_of_another_resolution_and_of_one_example(model, land, tmp_path, 
     with rasterio.open(land.scene) as file:
         fine = file.read().repeat(2, axis=1).repeat(2, axis=2)
     query = write_tiff(tmp_path / "fine.tif", fine, pixel=0.25)
-    heard = Report()
+    heard = Hearing()
     api.few_shot(
         support=polygons(tmp_path / "one.gpkg", land.truth, 3, 1), support_raster=land.scene, query=query,
         model=model.model, out=tmp_path / "out.tif", device="cpu", report=heard,
     )  # fmt: skip
-    assert any("one polygon, a single example" in m for m in heard.heard)
-    assert any("m instead of 0.2" in m for m in heard.heard)
+    assert "one polygon, a single example" in heard.said()
+    assert "m instead of 0.2" in heard.said()
     with rasterio.open(tmp_path / "out.tif") as file, rasterio.open(land.truth) as truth:
         mask, ids = file.read(1)[::2, ::2], truth.read(1)
     assert ((mask == 1) & (ids == 3)).sum() / ((mask == 1) | (ids == 3)).sum() > 0.3  # everything called water: 0.09
@@ -255,9 +247,9 @@ def test_a_model_without_scale_searches_at_that_of_the_examples(without_scale, l
     }  # fmt: skip
     masks, said = {}, {}
     for name, raster, change in (("own", land.scene, {}), ("fine", query, {}), ("as_is", query, {"resample": False})):
-        heard = Report()
+        heard = Hearing()
         api.few_shot(query=raster, out=tmp_path / f"{name}_out.tif", report=heard, **usual, **change)
-        said[name] = " ".join(heard.heard)
+        said[name] = heard.said()
         with rasterio.open(tmp_path / f"{name}_out.tif") as file:
             masks[name] = file.read(1)
     assert (masks["fine"][::2, ::2] == masks["own"]).mean() > 0.995
@@ -278,9 +270,9 @@ def test_other_values_are_told(model, land, tmp_path, write_tiff):
     for name, changed in (
         ("same", pixels[:, :256]), ("bright", pixels // 8 + 223), ("deep", pixels.astype(np.uint16) * 40),
     ):  # fmt: skip
-        heard = Report()
+        heard = Hearing()
         api.few_shot(query=write_tiff(tmp_path / f"{name}.tif", changed), report=heard, **usual)
-        said[name] = " ".join(heard.heard)
+        said[name] = heard.said()
     assert "draw examples in imagery like" not in said["same"]
     assert "holds uint8" not in said["same"]
     assert "bright.tif: channel 1 is " in said["bright"]

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import wsss_geo
+from hearing import Hearing
 from wsss_geo import api
 from wsss_geo.classes import ClassScheme, LandCoverClass
 from wsss_geo.errors import InputError, UsageError
@@ -21,15 +22,6 @@ TRAIN = {
     "settings": {"width": 8, "parts": 2, "regions": 2, "layers": 1}, "precision": "float32",
 }  # fmt: skip
 FIRST = ("ship", "storage tank", "baseball diamond", "tennis court", "basketball court")
-
-
-class Report(Progress):
-    def __init__(self):
-        super().__init__()
-        self.heard = []
-
-    def emit(self, kind, fields):
-        self.heard.append(str(fields.get("message", "")))
 
 
 def scheme(names, background="none"):
@@ -57,12 +49,12 @@ def test_a_fold_leaves_the_other_folds_to_learn_from(number):
 
 
 def test_what_is_in_no_fold_is_not_learned_either():
-    heard = Report()
+    heard = Hearing()
     held = choose(" DLRSD-5i : 2", DLRSD, "fewshot-train.held", "tiles", heard)
     assert held.chosen == ("pavement", "sand", "sea", "ship", "tanks")
     assert len(held.others) == 10
     assert not {"trees", "water"} & set(held.others)
-    assert heard.heard == ["tiles: fold 2 of DLRSD-5i is pavement, sand, sea, ship, tanks"]
+    assert heard.said() == "tiles: fold 2 of DLRSD-5i is pavement, sand, sea, ship, tanks"
 
 
 def test_names_are_as_before():
@@ -108,12 +100,12 @@ def tiles(tmp_path_factory, write_tiff):
 
 
 def test_training_and_scoring_keep_to_the_fold(tiles, tmp_path, command):
-    heard = Report()
+    heard = Hearing()
     model = api.few_shot_train(tiles, out=tmp_path / "run", held="isaid-5i:0", **TRAIN, report=heard)
     assert model.held == FIRST
     assert set(model.seen) == set(ISAID.names[6:])
     assert model.tiles == 18  # the upper half
-    assert any(f"fold 0 of iSAID-5i is {', '.join(FIRST)}" in m for m in heard.heard)
+    assert f"fold 0 of iSAID-5i is {', '.join(FIRST)}" in heard.said()
     given = {"tiles": tiles, "split": "all", "episodes": 4, "shots": (1,), "device": "cpu"}
     scored = api.few_shot_test(model.model, **given)
     assert scored.classes == FIRST
