@@ -8,9 +8,11 @@ EuroSAT images and on the training crops themselves, neither with tags, with `un
 be mapped; and from weights that learned the classes of the same EuroSAT images, in as many steps of as many images
 (``supervised``). All pre-train by training/recipes/pretrain/small.yaml and train by training/recipes/dubai/aerial.yaml,
 on the tile sets of quality.py. Scores: mIoU in per cent on the kept-back area group, of the decoder without tags and of
-activation maps with tags; that of the decoder on held-out tiles of the training images; and the accuracy of a linear
-classifier on frozen features of other EuroSAT images. For a GPU: `--steps 20000 --batch 256 --train-steps 4000
---full-heads`. The last lines are the figures.
+activation maps with tags; that of the decoder on held-out tiles of the training images; the accuracy of a linear
+classifier on frozen features of other EuroSAT images; and mIoU on the held-out tiles of a linear classifier on frozen
+tokens, which learned from masks: what the features alone know of land cover. With `--tagged 100` only so many of the
+training tiles have tags. For a GPU: `--steps 20000 --batch 256 --train-steps 4000 --full-heads`. The last
+lines are the figures.
 """
 
 from __future__ import annotations
@@ -22,14 +24,23 @@ import statistics
 import tempfile
 import warnings
 import zipfile
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import torch
 import yaml
 from quality import RECIPES, ROOT, TEST, TRAIN, prepare
 
 import wsss_geo
+from wsss_geo.evaluation.metrics import count_pairs, score, tally
+from wsss_geo.nn.backbones import load_weights
+from wsss_geo.nn.device import choose_device
+from wsss_geo.nn.weights_file import read_backbone
+from wsss_geo.pretraining.linear import fit_linear
+from wsss_geo.tileset.dataset import TileDataset
+from wsss_geo.tileset.index import read_tileset, write_tileset
 
 #: Another backbone than that of the recipes.
 BACKBONES: dict[str, dict[str, Any]] = {
@@ -37,6 +48,8 @@ BACKBONES: dict[str, dict[str, Any]] = {
 }
 ROWS = ("scratch", "eurosat", "crops", "untagged", "supervised")
 _PROBED = 1000
+#: Tiles whose tokens a linear classifier learns from.
+_LEARNED = 200
 
 
 @dataclass
@@ -48,6 +61,7 @@ class Row:
     cam: list[float] = field(default_factory=list)
     held: list[float] = field(default_factory=list)
     top1: float | None = None
+    tokens: float | None = None
     smoothness: float | None = None
     seconds: float = 0.0
 
@@ -60,6 +74,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=600, help="steps of pre-training")
     parser.add_argument("--batch", type=int, default=16, help="windows a step of pre-training")
     parser.add_argument("--train-steps", type=int, default=200)
+    parser.add_argument("--tagged", type=int, default=0, help="training tiles that have their tags, 0 for all")
     parser.add_argument("--images", type=int, default=0, help="EuroSAT images to pre-train on, 0 for all")
     parser.add_argument(
         "--rows", nargs="+", default=list(ROWS), choices=ROWS, help="ways to start; scratch always is one"
@@ -95,11 +110,11 @@ def measure(given: argparse.Namespace, work: Path) -> list[Row]:
             sizes = {"size": 64, "window": 64} if name == "eurosat" else {}
             weights, seconds = pretrain(given, out, sources[name], sizes)
         row = start(given, work, name, weights, given.train_steps)
-        judge(row, weights, probed, given)
+        judge(row, weights, probed, work, given)
         row.seconds = seconds
         later.append(row)
         if rows[0].top1 is None:
-            judge(rows[0], weights, probed, given, untrained=True)
+            judge(rows[0], weights, probed, work, given, untrained=True)
     if given.longer:
         cost = json.loads((work / "scratch_0" / "model.safetensors.json").read_text())["result"]["seconds"]
         steps = round(given.train_steps * (1 + max(r.seconds for r in later) / cost))
@@ -152,9 +167,23 @@ def learn_classes(given: argparse.Namespace, work: Path, out: Path, shown: Path)
     return done.model, done.seconds
 
 
+def fewer(tiles: Path, count: int) -> Path:
+    """A tile set beside ``tiles`` with ``count`` of its training tiles, drawn once, and all held-out ones."""
+    few = tiles.with_name(f"{tiles.name}_{count}")
+    if not few.exists():
+        few.mkdir()
+        whole = read_tileset(str(tiles))
+        split = whole.tiles["split"].to_numpy()
+        drawn = np.random.default_rng(0).choice(np.flatnonzero(split == "train"), count, replace=False)
+        kept = np.sort(np.concatenate([drawn, np.flatnonzero(split == "val")]))
+        write_tileset(replace(whole, tiles=whole.tiles.iloc[kept]), few)
+    return few
+
+
 def start(given: argparse.Namespace, work: Path, name: str, weights: str | None, steps: int) -> Row:
     """Train from ``weights`` with every seed and score on the kept-back group and on held-out tiles."""
-    train, test = prepare(given.data / "dubai", work, 128)
+    whole, test = prepare(given.data / "dubai", work, 128)
+    train = fewer(whole, given.tagged) if given.tagged else whole
     row = Row(name)
     fields = recipe(RECIPES / "aerial.yaml", given) | {"steps": steps, "check_every": steps, "weights": weights}
     for seed in range(given.seeds):
@@ -170,19 +199,69 @@ def start(given: argparse.Namespace, work: Path, name: str, weights: str | None,
     return row
 
 
-def judge(row: Row, weights: str, probed: Path, given: argparse.Namespace, untrained: bool = False) -> None:
+def judge(row: Row, weights: str, probed: Path, work: Path, given: argparse.Namespace, untrained: bool = False) -> None:
     """Add what the frozen backbone knows."""
+    row.tokens = know_tokens(weights, prepare(given.data / "dubai", work, 128)[0], given.device, untrained)
     found = wsss_geo.probe(weights, tiles=probed, size=64, untrained=untrained, device=given.device)
     row.top1, row.smoothness = found.top1, list(found.smoothness.values())[-1]
+
+
+@torch.inference_mode()
+def look(weights: str, tiles: Path, split: str, count: int, device: str, untrained: bool) -> tuple[Any, ...]:
+    """Frozen tokens [n,h,w,D] of ``count`` tiles (0: all), final and of all stages, masks, and names of classes."""
+    card, given = read_backbone(weights)
+    assert card is not None
+    torch.manual_seed(0)
+    encoder = card.build()
+    if not untrained:
+        load_weights(encoder, {n: v for n, v in given.items() if n.startswith("encoder.")})
+    encoder.eval().to(choose_device(device))
+    tileset = read_tileset(str(tiles))
+    rows = tileset.of_split(split)
+    data = TileDataset(tileset, rows.sample(min(count or len(rows), len(rows)), random_state=0), with_masks=True)
+    mean, std = (torch.tensor(v).view(1, -1, 1, 1) for v in (card.normalisation.mean, card.normalisation.std))
+    tokens, masks = [], []
+    for items in torch.utils.data.DataLoader(data, 32):
+        image = ((items["image01"] - mean) / std).to(next(encoder.parameters()).device)
+        seen, stages = encoder.forward_stages(image)
+        size = seen.final.shape[-2:]
+        maps = [torch.nn.functional.interpolate(m.float(), size, mode="bilinear") for m in (seen.final, *stages)]
+        tokens.append(torch.cat(maps, dim=1).permute(0, 2, 3, 1).cpu())
+        masks.append(items["mask"])
+    return torch.cat(tokens), torch.cat(masks), tileset.scheme.names
+
+
+def know_tokens(weights: str, tiles: Path, device: str, untrained: bool) -> float:
+    """MIoU on held-out tiles of a linear classifier that learned the masks of some tiles on frozen tokens.
+
+    It learns from tokens that are of one class for more than half; every pixel gets the class of
+    its token.
+    """
+    tokens, masks, names = look(weights, tiles, "train", _LEARNED, device, untrained)
+    share = torch.stack([(masks == c).float() for c in range(len(names))], dim=1)
+    share = torch.nn.functional.adaptive_avg_pool2d(share, tokens.shape[1:3]).permute(0, 2, 3, 1)
+    best, labels = share.max(dim=-1)
+    known = best > 0.5
+    classifier = fit_linear(tokens[known], labels[known], len(names))
+    tokens, masks, _ = look(weights, tiles, "val", 0, device, untrained)
+    found = classifier(tokens.flatten(0, 2)).argmax(dim=-1).view(tokens.shape[:3])
+    enlarged = torch.nn.functional.interpolate(found[:, None].float(), masks.shape[-2:], mode="nearest")[:, 0].long()
+    by_name = dict(enumerate(names))
+    return float(score(tally(count_pairs(masks.numpy(), enlarged.numpy()), by_name, by_name)).miou)
 
 
 def show(rows: list[Row], given: argparse.Namespace) -> None:
     """Print the table."""
     print(f"{given.steps} steps of pre-training, {given.train_steps} of training, {given.seeds} seeds")
-    print(f"{'start':22}{'decoder':>9}{'spread':>8}{'maps':>8}{'held out':>10}{'EuroSAT':>9}{'token cosine':>14}")
+    print(
+        f"{'start':22}{'decoder':>9}{'spread':>8}{'maps':>8}{'held out':>10}{'EuroSAT':>9}{'tokens':>8}"
+        f"{'token cosine':>14}"
+    )
     for row in rows:
         spread = max(row.decoder) - min(row.decoder)
-        knows = f"{100 * row.top1:9.1f}{row.smoothness:14.2f}" if row.top1 is not None else ""
+        knows = ""
+        if row.top1 is not None and row.tokens is not None:
+            knows = f"{100 * row.top1:9.1f}{100 * row.tokens:8.1f}{row.smoothness:14.2f}"
         print(
             f"{row.name:22}{100 * statistics.mean(row.decoder):9.1f}{100 * spread:8.1f}"
             f"{100 * statistics.mean(row.cam):8.1f}{100 * statistics.mean(row.held):10.1f}{knows}"

@@ -202,9 +202,11 @@ def main() -> None:
         pictures[name] = f"images/quality_{name}.png"
     args.out.write_text(page(scores, args, command, pictures), encoding="utf-8")
     args.out.with_suffix(".json").write_text(json.dumps(scores, indent=1) + "\n", encoding="utf-8")
-    best = max((n for n in scores if n not in {*ABLATIONS, "supervised"}), key=lambda n: scores[n][0]["decoder"])
     print(table(scores, None))
-    print(f"best from tags: {best}, {spread([r['decoder'] for r in scores[best]])} mIoU")
+    from_tags = [n for n in scores if n not in {*ABLATIONS, "supervised"}]
+    if from_tags:
+        best = max(from_tags, key=lambda n: statistics.mean(r["decoder"] for r in scores[n]))
+        print(f"best from tags: {best}, {spread([r['decoder'] for r in scores[best]])} mIoU")
 
 
 if __name__ == "__main__":
