@@ -48,10 +48,7 @@ def run(job: ProbeJob, report: Progress) -> ProbeResult:
     """
     if job.out:
         check_output(job.out)
-    card, weights = read_backbone(job.weights)
-    if card is None:
-        raise ModelError(job.weights, "does not say what it is", "give weights of `wsss-geo pretrain` or a model")
-    encoder = _encoder(job, card, weights)
+    encoder, card = frozen_backbone(job.weights, job.untrained, job.seed)
     size = job.size or card.size
     if size % encoder.patch:
         hint = f"use {max(1, size // encoder.patch) * encoder.patch}"
@@ -78,17 +75,24 @@ def run(job: ProbeJob, report: Progress) -> ProbeResult:
     return result
 
 
-def _encoder(job: ProbeJob, card: BackboneCard, weights: dict[str, Tensor]) -> Backbone:
-    torch.manual_seed(job.seed)
+def frozen_backbone(path: Path | str, untrained: bool = False, seed: int = 0) -> tuple[Backbone, BackboneCard]:
+    """The backbone of a file of weights with its card; ``untrained`` leaves it at random weights of ``seed``.
+
+    Raises ModelError for weights without a card or of another architecture.
+    """
+    card, weights = read_backbone(path)
+    if card is None:
+        raise ModelError(path, "does not say what it is", "give weights of `wsss-geo pretrain` or a model")
+    torch.manual_seed(seed)
     try:
         plan(weights, card.build)
         encoder = card.build()
-        if not job.untrained:
+        if not untrained:
             load_weights(encoder, {n: v for n, v in weights.items() if n.startswith("encoder.")})
     except (ValueError, RuntimeError) as error:
         reason = str(error).splitlines()[0]
-        raise ModelError(job.weights, f"weights and card do not fit ({reason})", "make it again") from None
-    return encoder.eval().requires_grad_(False)
+        raise ModelError(path, f"weights and card do not fit ({reason})", "make it again") from None
+    return encoder.eval().requires_grad_(False), card
 
 
 @torch.inference_mode()
